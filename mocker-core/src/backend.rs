@@ -1,0 +1,269 @@
+//! The trait that a storage driver implements, and the words it speaks.
+//!
+//! A **node** is one numbered directory or subvolume that a backend holds. A
+//! node plays one of two roles. A **layer** is an immutable tree. A **work
+//! area** is a writable tree over a **chain** of layers, base first. The number
+//! of a node never changes and is never used again; its role can change, and
+//! [`Sealed`] says so when it does.
+//!
+//! The life of a node, as the engine drives it: `create` makes a work area
+//! over a chain; somebody writes into the tree that `rootfs` names;
+//! `snapshot` freezes it into a layer, with the work area living on
+//! ([`Then::Continue`]) or ending there ([`Then::Consume`]); `delete` makes a
+//! node unreachable and `reclaim` sees its space come back. Importing a
+//! directory is `create` over the empty chain, a copy into `rootfs`, and
+//! `snapshot` with `Consume`. Running a command is `create` over an image's
+//! chain. Committing is `snapshot`.
+//!
+//! A backend holds bytes. It knows no names, no parents, no labels and no
+//! times: the engine hands it the chain with every call. It decides nothing
+//! about concurrency either: the engine never runs two calls at once that name
+//! the same node, except that it may read a layer from many calls.
+//!
+//! The statements under each method are its contract. Each one ends with the
+//! id of the case in the conformance kit that proves it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use crate::capability::{Capabilities, CommitConsistency, Layers, Nested, Reclaim};
+pub use crate::error::{Error, ErrorKind, Result};
+pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};
+pub use crate::tree::leave_out::LeaveOut;
+
+/// A storage driver: create, snapshot, delete, and what the engine needs to
+/// see of the trees.
+///
+/// Each method does its work in one closure on the blocking pool (see
+/// [`blocking`]), so a future that is dropped leaves either nothing or a
+/// finished node that no record refers to, which a later sweep deletes (K1).
+#[async_trait]
+pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
+    /// The name by which the command line and the store know this driver.
+    fn name(&self) -> &'static str;
+
+    /// What this backend declares about itself, for this root on this kernel.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Refuses with [`ErrorKind::NoSpace`] where the store could not grow by
+    /// `bytes`.
+    ///
+    /// - Called before every verb that grows the store, and again while one
+    ///   goes on growing it; cheap enough for that (one `statfs`) (C11).
+    /// - Counts the host file system beneath an embedded pool too, because a
+    ///   sparse pool that cannot grow loses what was not yet synced (C11, U6).
+    async fn admit(&self, bytes: u64) -> Result<()>;
+
+    /// Makes the work area `work` over `base`.
+    ///
+    /// - The tree equals that of the chain's tip in everything the oracle
+    ///   compares: type, mode, ids, size, content, mtime in ns, xattrs and
+    ///   ACLs, rdev, link groups, link targets and holes (L1, F1–F35).
+    /// - Over the empty chain it is an empty directory, 0755 0:0, whatever the
+    ///   umask (L10).
+    /// - Two work areas over one chain never see each other's changes, nor
+    ///   does the chain (L14).
+    /// - A number in use is refused with [`ErrorKind::AlreadyExists`]; the
+    ///   node that has it is unchanged (L2).
+    /// - A layer of the chain that does not exist is refused with
+    ///   [`ErrorKind::NotFound`] and nothing is made (L4).
+    /// - Over a chain that is not empty the work area survives a power cut
+    ///   once this returned (K2).
+    /// - On an error, and after a crash, nothing is left that `delete` of
+    ///   `work` does not remove (K1).
+    async fn create(&self, work: WorkId, base: &Chain) -> Result<()>;
+
+    /// Freezes a work area into a layer.
+    ///
+    /// - The layer is what the tree was at one instant; how that holds for a
+    ///   running container is declared in [`Capabilities::commit_running`]
+    ///   (C1, C3).
+    /// - The layer has survived a power cut once this returned (K2).
+    /// - Later writes to the work area never reach the layer, not even through
+    ///   a descriptor or a mapping opened before (L13).
+    /// - With [`Then::Continue`] the work area lives on under the number that
+    ///   [`Sealed::work`] names, its tree unchanged (C1).
+    /// - With [`Then::Consume`] no file data is copied, and `Sealed::work` is
+    ///   `None`: whichever of the two nodes is not the layer is the engine's
+    ///   to delete, after its commit point (L1).
+    /// - Until the engine's commit point both numbers can be deleted and the
+    ///   old state stands: no existing node is altered in place (K1, C9).
+    /// - The cost does not depend on how much was changed and is on disk
+    ///   already, nor on the size of the tree, where declared (C5, C6).
+    /// - A volume nested in the work area is refused with
+    ///   [`ErrorKind::Conflict`], its paths in the message, or flattened where
+    ///   [`Seal::flatten`] asks for it: never an empty directory in its place
+    ///   (R3).
+    /// - The layer lacks every path of [`Seal::leave_out`] that is still
+    ///   empty, and the times of its parent are as if it had never been (D10).
+    /// - On an error nothing is left but what `delete` of `spare` removes, and
+    ///   the work area is as it was (C9, C11).
+    async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed>;
+
+    /// Removes a node, whatever its role.
+    ///
+    /// - Returns without walking the tree where [`Capabilities::reclaim`] says
+    ///   that the space comes back later (R11).
+    /// - A node that does not exist is no error, so that a sweep can repeat it
+    ///   (K1).
+    /// - Whatever a crash left of the node under this number goes too (K1).
+    /// - Volumes nested in it go first, at any depth, read-only ones too (R2).
+    /// - Works on a file system that is full (R9).
+    /// - A node still in use as a mount's root elsewhere is gone from the
+    ///   store or refused with [`ErrorKind::Busy`]; trying again works (R1).
+    async fn delete(&self, node: NodeId) -> Result<()>;
+
+    /// Names the tree of a node, for reading or for writing.
+    ///
+    /// - Never mounts: a plan that needs a mount says so as data (L12).
+    /// - A node that does not exist is [`ErrorKind::NotFound`] (L4).
+    /// - A layer is never handed out for writing:
+    ///   [`ErrorKind::InvalidInput`] (L12).
+    async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs>;
+
+    /// How many bytes the node occupies.
+    ///
+    /// - Reads no file contents and does not walk the parent (A3).
+    /// - A node that does not exist is [`ErrorKind::NotFound`] (A4).
+    async fn usage(&self, node: Node, base: &Chain) -> Result<Usage>;
+
+    /// Waits until the space of every deleted node is free, or frees it.
+    ///
+    /// - Afterwards the file system's own figure shows it (R6).
+    /// - Safe to stop at any point; the next call goes on (R11).
+    async fn reclaim(&self) -> Result<Reclaimed>;
+
+    /// The numbers of all nodes that exist, whole or half-made, in order.
+    ///
+    /// - Lists whatever `delete` would remove, so that a sweep misses nothing
+    ///   (R8).
+    async fn list(&self) -> Result<Vec<NodeId>>;
+}
+
+/// What `snapshot` is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Seal<'a> {
+    /// The work area to freeze.
+    pub work: WorkId,
+    /// The chain that the work area was made over.
+    pub base: &'a Chain,
+    /// What the engine's lease says about the container.
+    pub state: WorkState,
+    /// A fresh number, for whichever of the two nodes is the new one.
+    pub spare: NodeId,
+    /// Whether the work area lives on.
+    pub then: Then,
+    /// Turn nested volumes into directories first, instead of refusing them.
+    /// Only with [`WorkState::Idle`], and only where the backend declares
+    /// [`Nested::Flattened`].
+    pub flatten: bool,
+    /// Paths that the engine made in the tree for its own ends.
+    pub leave_out: &'a [LeaveOut],
+}
+
+/// Does the work area live on after the snapshot, or does it end there?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It lives on.
+    Continue,
+    /// It ends.
+    Consume,
+}
+
+/// Whether anything can write into a work area. The engine's lease knows;
+/// backends do not guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkState {
+    /// No process holds it.
+    Idle,
+    /// A container holds it and is frozen.
+    Paused,
+    /// A container runs in it.
+    Running,
+}
+
+/// Which number plays which role from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealed {
+    /// The new layer.
+    pub layer: LayerId,
+    /// The work area that lives on; `None` after [`Then::Consume`].
+    pub work: Option<WorkId>,
+}
+
+/// What a tree is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// How to reach a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rootfs {
+    /// The tree is this directory, ready to be used or bind-mounted.
+    Directory(PathBuf),
+}
+
+/// What a node occupies, in bytes on its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// What would come back if the node were deleted now.
+    pub exclusive: u64,
+    /// What it shares with other nodes.
+    pub shared: u64,
+}
+
+/// What `reclaim` saw come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reclaimed {
+    /// Deleted nodes whose space was still held when the call began.
+    pub nodes: u64,
+}
+
+/// A backend's line in the table of drivers; only the command line has one.
+#[derive(Debug, Clone, Copy)]
+pub struct Driver {
+    /// The name for `--backend`; written into the store and read back.
+    pub name: &'static str,
+    /// One line for people: what it is.
+    pub summary: &'static str,
+    /// Says whether it would work below this root, and changes nothing.
+    pub probe: fn(&Path) -> Probe,
+    /// Opens it below this root, setting up what is missing.
+    pub open: fn(&Path) -> Result<Arc<dyn SnapshotBackend>>,
+}
+
+/// Whether a driver works at a place, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It works; the text says on what.
+    Works(String),
+    /// It does not; the text says what is missing and what to do.
+    Missing(String),
+}
+
+/// Runs one backend call on tokio's blocking pool.
+///
+/// # Errors
+/// Whatever `call` returns, and [`ErrorKind::Io`] if it panicked.
+pub async fn blocking<T, F>(call: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    tokio::task::spawn_blocking(call)
+        .await
+        .unwrap_or_else(|error| {
+            Err(Error::new(
+                ErrorKind::Io,
+                format!("a storage call did not finish: {error}"),
+            ))
+        })
+}

@@ -1,0 +1,107 @@
+//! What a backend declares about itself, as one flat struct.
+//!
+//! Whatever is not declared here is refused by the engine with
+//! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before the backend
+//! is reached. The conformance kit keys on these fields and never on a name.
+
+/// The declared differences between backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether a layer is a whole tree or the difference to the one beneath.
+    pub layers: Layers,
+    /// What a commit of a running container can promise.
+    pub commit_running: CommitConsistency,
+    /// What happens to volumes that a container made inside its own tree.
+    pub nested: Nested,
+    /// Who frees the space of deleted nodes.
+    pub reclaim: Reclaim,
+    /// Layers that a chain may hold; `None` where only space limits it.
+    pub max_depth: Option<usize>,
+}
+
+/// Whether a layer can be read alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layers {
+    /// Every layer is a whole tree; its ancestors may be deleted.
+    Whole,
+    /// A layer holds the difference to the chain beneath, and needs it.
+    Delta,
+}
+
+/// What the tree of a layer is, when it was taken from a running container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitConsistency {
+    /// One instant of the tree, while the container runs on.
+    Atomic,
+    /// One instant of the tree, with the container paused meanwhile.
+    Paused,
+    /// Only a stopped container can be committed.
+    Stopped,
+}
+
+/// How a backend deals with volumes nested in a work area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nested {
+    /// They cannot occur.
+    Impossible,
+    /// They are found and refused, and turned into directories on request.
+    Flattened,
+}
+
+/// Who frees the space of a deleted node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reclaim {
+    /// The file system does, in the background; `reclaim` waits for it.
+    FileSystem,
+    /// `reclaim` does.
+    Backend,
+}
+
+impl Capabilities {
+    /// The least that a backend can declare; fields are then set one by one.
+    pub const fn minimal() -> Self {
+        Self {
+            layers: Layers::Whole,
+            commit_running: CommitConsistency::Stopped,
+            nested: Nested::Impossible,
+            reclaim: Reclaim::Backend,
+            max_depth: None,
+        }
+    }
+
+    /// Sets [`Capabilities::layers`].
+    #[must_use]
+    pub const fn layers(mut self, layers: Layers) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// Sets [`Capabilities::commit_running`].
+    #[must_use]
+    pub const fn commit_running(mut self, consistency: CommitConsistency) -> Self {
+        self.commit_running = consistency;
+        self
+    }
+
+    /// Sets [`Capabilities::nested`].
+    #[must_use]
+    pub const fn nested(mut self, nested: Nested) -> Self {
+        self.nested = nested;
+        self
+    }
+
+    /// Sets [`Capabilities::reclaim`].
+    #[must_use]
+    pub const fn reclaim(mut self, reclaim: Reclaim) -> Self {
+        self.reclaim = reclaim;
+        self
+    }
+
+    /// Sets [`Capabilities::max_depth`].
+    #[must_use]
+    pub const fn max_depth(mut self, layers: usize) -> Self {
+        self.max_depth = Some(layers);
+        self
+    }
+}

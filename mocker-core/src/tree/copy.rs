@@ -1,0 +1,1 @@
+//! Faithful copy.

@@ -1,0 +1,6 @@
+//! Work on whole trees: the faithful copy, and the removal of the engine's own
+//! mount points. Every path is reached through a directory descriptor, because
+//! the names in a tree are chosen by whoever made the image.
+
+pub mod copy;
+pub mod leave_out;
