@@ -1,1 +1,11 @@
-//! images
+//! What an image is besides its layers: its name and its configuration.
+
+mod change;
+mod config;
+mod name;
+
+pub use change::apply_change;
+pub use config::Config;
+pub use name::{
+    CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, fresh_container_id, fresh_image_id, printable,
+};
