@@ -258,12 +258,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T> + Send + 'static,
 {
-    tokio::task::spawn_blocking(call)
-        .await
-        .unwrap_or_else(|error| {
-            Err(Error::new(
-                ErrorKind::Io,
-                format!("a storage call did not finish: {error}"),
-            ))
-        })
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Io, format!("a storage call did not finish: {error}")))
+    })
 }

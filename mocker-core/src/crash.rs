@@ -32,13 +32,13 @@ pub const POINTS: &[&str] = &[
 /// Dies here if this point is armed; nothing at all without the feature.
 #[macro_export]
 macro_rules! crash_point {
-    ($name:literal) => {
+    ($name:literal) => {{
         #[cfg(feature = "crash-points")]
         {
             const _: () = assert!($crate::crash::is_listed($name), "not in crash::POINTS");
             $crate::crash::reach($name);
         }
-    };
+    }};
 }
 
 /// Whether `name` is in [`POINTS`]; evaluated while compiling.
@@ -83,10 +83,8 @@ mod armed {
     pub fn reach(name: &str) {
         if ARMED.get().is_some_and(|armed| armed == name) {
             // The signal cannot be caught, so nothing is cleaned up on the way out.
-            let _killed = rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::KILL,
-            );
+            let _killed =
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
 }

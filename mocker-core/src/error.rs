@@ -57,23 +57,13 @@ impl Error {
     /// Makes an error; `message` is a fragment such as
     /// `cannot snapshot work area 3: no space left on device`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            also: Vec::new(),
-            source: None,
-        }
+        Self { kind, message: message.into(), hint: None, also: Vec::new(), source: None }
     }
 
     /// Makes an error from a failed system call, its kind taken from the errno.
     pub fn io(operation: impl fmt::Display, error: impl Into<std::io::Error>) -> Self {
         let error = error.into();
-        Self::new(
-            kind_of(&error),
-            format!("{operation}: {}", describe(&error)),
-        )
-        .with_source(error)
+        Self::new(kind_of(&error), format!("{operation}: {}", describe(&error))).with_source(error)
     }
 
     /// Adds what the reader can do about it.
@@ -85,10 +75,7 @@ impl Error {
 
     /// Adds the underlying error.
     #[must_use]
-    pub fn with_source(
-        mut self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -182,15 +169,9 @@ mod tests {
 
     #[test]
     fn an_os_error_keeps_operation_subject_and_kind() {
-        let error = Error::io(
-            "cannot open 'x'",
-            std::io::Error::from_raw_os_error(libc::ENOSPC),
-        );
+        let error = Error::io("cannot open 'x'", std::io::Error::from_raw_os_error(libc::ENOSPC));
         assert_eq!(error.kind(), ErrorKind::NoSpace);
-        assert_eq!(
-            error.to_string(),
-            "cannot open 'x': no space left on device"
-        );
+        assert_eq!(error.to_string(), "cannot open 'x': no space left on device");
     }
 
     #[test]

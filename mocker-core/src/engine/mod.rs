@@ -1,1 +1,192 @@
-//! engine
+//! The engine: what names, versions and containers mean, one file per verb.
+//!
+//! Every verb goes the same way. One transaction reads what the verb acts on
+//! and writes down its intent ([`crate::store::journal`]); the backend works,
+//! outside any transaction; one transaction is the commit point. Before it the
+//! old state stands, after it the new one, and whatever is then left over is
+//! rubbish that [`Engine::settle`] deletes, now or, after a crash, at a later
+//! open.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::{Driver, Probe, SnapshotBackend, blocking};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::journal::Actor;
+use crate::store::lease::Lease;
+use crate::store::{Store, container, image, node};
+
+mod command;
+mod commit;
+mod host_files;
+mod init;
+mod records;
+mod rm;
+mod root;
+mod run;
+mod settle;
+mod sweep;
+mod tag;
+
+pub use records::{
+    CommitRequest, ConfigFrom, ContainerSummary, Created, ImageSummary, InitRequest, Progress, Removed,
+    RunRequest, Status,
+};
+pub use root::Root;
+pub use run::Prepared;
+
+/// How to open an engine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory that holds everything.
+    pub root: PathBuf,
+    /// The storage drivers that there are, the preferred ones first.
+    pub drivers: &'static [Driver],
+    /// The driver that the user asked for.
+    pub preferred: Option<String>,
+    /// The verb on whose behalf this is, for naming the holder to others.
+    pub verb: &'static str,
+}
+
+/// An open root.
+#[derive(Debug)]
+pub struct Engine {
+    root: Root,
+    store: Store,
+    drivers: &'static [Driver],
+    preferred: Option<&'static Driver>,
+    verb: &'static str,
+    lease: OnceCell<Lease>,
+    backends: RefCell<HashMap<String, Arc<dyn SnapshotBackend>>>,
+}
+
+impl Engine {
+    /// Opens a root, setting it up where there is none, and cleans up after
+    /// processes that died.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for an unknown driver; those of
+    /// [`Root::open`], [`Store::open`] and of the clean-up.
+    pub async fn open(options: Options) -> Result<Self> {
+        let preferred = match &options.preferred {
+            None => None,
+            Some(name) => Some(find_driver(options.drivers, name)?),
+        };
+        let root = Root::open(&options.root)?;
+        let store = Store::open(&root.database())
+            .map_err(|error| error.context(format_args!("root '{}'", root.path().display())))?;
+        let engine = Self {
+            root,
+            store,
+            drivers: options.drivers,
+            preferred,
+            verb: options.verb,
+            lease: OnceCell::new(),
+            backends: RefCell::default(),
+        };
+        engine.sweep().await?;
+        Ok(engine)
+    }
+
+    /// All images, the newest version first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn images(&self) -> Result<Vec<ImageSummary>> {
+        image::list(self.store.read())
+    }
+
+    /// All containers, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn containers(&self) -> Result<Vec<ContainerSummary>> {
+        container::list(self.store.read())
+    }
+
+    /// Reads what a container printed so far.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for an unknown container; those of the file.
+    pub fn logs(&self, name: &str) -> Result<crate::sandbox::LogReader> {
+        let container = container::find(self.store.read(), name)?;
+        crate::sandbox::LogReader::open(&self.root.container(&container.id).join("log"))
+    }
+
+    /// Who we are in the journal; takes the lease when first asked.
+    fn actor(&self) -> Result<Actor<'_>> {
+        if self.lease.get().is_none() {
+            let taken = Lease::take(&self.root.leases())?;
+            // Cannot be set already: this is the only place, and there is one thread.
+            drop(self.lease.set(taken));
+        }
+        match self.lease.get() {
+            Some(lease) => Ok(Actor { lease: lease.token(), verb: self.verb }),
+            None => Err(Error::new(ErrorKind::Io, "the lease is gone")),
+        }
+    }
+
+    /// The backend of this name, opened on first use.
+    async fn backend(&self, name: &str) -> Result<Arc<dyn SnapshotBackend>> {
+        if let Some(open) = self.backends.borrow().get(name) {
+            return Ok(open.clone());
+        }
+        let open = find_driver(self.drivers, name)?.open;
+        let root = self.root.path().to_owned();
+        let backend = blocking(move || open(&root)).await?;
+        self.backends.borrow_mut().insert(name.to_owned(), backend.clone());
+        Ok(backend)
+    }
+
+    /// The driver for a new image: the one asked for, else the first that
+    /// works here.
+    fn driver_for_new(&self) -> Result<&'static Driver> {
+        if let Some(driver) = self.preferred {
+            return Ok(driver);
+        }
+        let mut reasons = Vec::new();
+        for driver in self.drivers {
+            match (driver.probe)(self.root.path()) {
+                Probe::Works(on_what) => {
+                    if node::backends(self.store.read())?.is_empty() {
+                        tracing::info!(
+                            target: "mocker::notice",
+                            "storage backend: {} ({on_what}); choose another one with --backend", driver.name
+                        );
+                    }
+                    return Ok(driver);
+                }
+                Probe::Missing(why) => reasons.push(format!("{}: {why}", driver.name)),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("no storage backend works at '{}': {}", self.root.path().display(), reasons.join("; ")),
+        ))
+    }
+
+    /// Refuses a `--backend` that contradicts where an object already is.
+    fn check_backend(&self, subject: &str, backend: &str) -> Result<()> {
+        match self.preferred {
+            Some(asked) if asked.name != backend => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{subject} is on backend '{backend}', not on '{}'", asked.name),
+            )
+            .with_hint("leave --backend and MOCKER_BACKEND away: an object is found where it was made")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn find_driver(drivers: &'static [Driver], name: &str) -> Result<&'static Driver> {
+    drivers.iter().find(|driver| driver.name == name).ok_or_else(|| {
+        let known: Vec<_> = drivers.iter().map(|driver| driver.name).collect();
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!("there is no backend '{}' in this program", crate::image::printable(name)),
+        )
+        .with_hint(format!("the backends are: {}", known.join(", ")))
+    })
+}

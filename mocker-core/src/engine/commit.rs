@@ -1,0 +1,237 @@
+//! `commit`: a container's tree as a new version of an image, or a new image.
+//!
+//! Nothing is walked and nothing is copied: the backend freezes the tree, and
+//! one transaction says which image it belongs to.
+
+use std::ffi::OsString;
+
+use crate::backend::{Chain, CommitConsistency, Nested, Seal, SnapshotBackend, Then, WorkState};
+use crate::crash_point;
+use crate::engine::init::Target;
+use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, command};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id};
+use crate::store::container::Container;
+use crate::store::image::NewVersion;
+use crate::store::{Durability, container, image, journal, node, now};
+
+/// What the first transaction of a commit found.
+struct Plan {
+    intent: i64,
+    container: Container,
+    chain: Chain,
+    spare: crate::backend::NodeId,
+    target: Target,
+    config: Config,
+    notes: Vec<String>,
+}
+
+impl Engine {
+    /// Makes a version out of a container's tree. The container lives on, and
+    /// runs on if it runs.
+    ///
+    /// A target that is an image gets a new version, in one step; its older
+    /// versions stay. The version survives a power cut once this returned;
+    /// stopped before, the old state stands.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for the container or the `img_…` id;
+    /// [`ErrorKind::Busy`], naming the holder, where another verb works on
+    /// one of them; [`ErrorKind::Conflict`] where the tree holds nested
+    /// subvolumes; [`ErrorKind::Unsupported`] where the backend cannot commit
+    /// a running container, or one more layer.
+    pub async fn commit(&self, request: CommitRequest) -> Result<Created> {
+        let fresh = fresh_image_id()?;
+        let Plan { intent, container, chain, spare, target, config, mut notes } =
+            self.plan_commit(&request, fresh)?;
+        crash_point!("commit.after-intent");
+
+        let running = container.lease.is_some();
+        let seal = Seal {
+            work: container.work,
+            base: &chain,
+            state: if running { WorkState::Running } else { WorkState::Idle },
+            spare,
+            then: Then::Continue,
+            flatten: request.flatten,
+            leave_out: &container.leave_out,
+        };
+        let sealed = async {
+            let backend = self.backend(&container.backend).await?;
+            check_capabilities(backend.as_ref(), &container, &chain, request.flatten)?;
+            backend.admit(0).await?;
+            backend.snapshot(seal).await
+        };
+        let sealed = match sealed.await {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                return self
+                    .give_up(intent, error.context(format_args!("cannot commit container {}", container.id)))
+                    .await;
+            }
+        };
+        crash_point!("commit.after-snapshot");
+
+        let recorded = self.store.write(Durability::Flushed, |tx| {
+            node::becomes_layer(tx, sealed.layer, chain.tip())?;
+            match sealed.work {
+                Some(work) if work != container.work => {
+                    // The roles changed: what was the work area is the layer, and the base of the new one.
+                    node::becomes_work(tx, work.0)?;
+                    container::set_nodes(tx, &container.id, work, sealed.layer)?;
+                }
+                Some(_) => {}
+                None => return Err(Error::new(ErrorKind::Io, "the backend ended a work area that lives on")),
+            }
+            let created = target.record(
+                tx,
+                &container.backend,
+                &format!("commit of {}", container.id),
+                &NewVersion {
+                    layer: sealed.layer,
+                    config: &config,
+                    created: now(),
+                    created_by: &command::shown(&container.argv),
+                    author: request.author.as_deref(),
+                    message: request.message.as_deref(),
+                },
+            )?;
+            journal::end(tx, intent)?;
+            Ok(created)
+        });
+        crash_point!("commit.after-commit-point");
+        match recorded {
+            Ok(mut created) => {
+                created.notes.append(&mut notes);
+                Ok(created)
+            }
+            Err(error) => self.give_up(intent, error).await,
+        }
+    }
+
+    fn plan_commit(&self, request: &CommitRequest, fresh: String) -> Result<Plan> {
+        let actor = self.actor()?;
+        self.store.write(Durability::Quick, |tx| {
+            let container = container::find(tx, &request.container)?;
+            self.check_backend(&format!("container {}", container.id), &container.backend)?;
+            if container.lease.is_some() && container.process.is_none() {
+                return Err(Error::new(
+                    ErrorKind::Busy,
+                    format!("container {} is just starting", container.id),
+                )
+                .with_hint("try again in a moment"));
+            }
+            let target = match request.target.as_deref() {
+                None => Target::New(fresh, None),
+                Some(id) if id.starts_with(IMAGE_PREFIX) => Target::Append(Box::new(image::find(tx, id)?)),
+                Some(name) => Target::for_name(tx, Some(&name.parse()?), &fresh)?,
+            };
+            target.check_backend(&container.backend)?;
+            let of_image = image::version_config(tx, &container.image, container.image_version)?;
+            let (mut config, notes) = merged_config(request, &container, of_image)?;
+            request.changes.iter().try_for_each(|change| apply_change(&mut config, change))?;
+
+            let mut objects = target.objects();
+            objects.push(format!("container {}", container.id));
+            let intent = journal::begin(tx, actor, &objects)?;
+            node::pin(tx, intent, container.base.0)?;
+            node::pin(tx, intent, container.work.0)?;
+            let spare = node::allocate(tx, intent, &container.backend)?;
+            let chain = node::chain(tx, container.base)?;
+            Ok(Plan { intent, container, chain, spare, target, config, notes })
+        })
+    }
+}
+
+/// Whose settings the version gets, and what the user should know about it.
+fn merged_config(
+    request: &CommitRequest,
+    container: &Container,
+    of_image: Option<Config>,
+) -> Result<(Config, Vec<String>)> {
+    let words = |words: &[String]| command::shown(&words.iter().map(OsString::from).collect::<Vec<_>>());
+    let command = |config: &Config| words(&[config.entrypoint.as_slice(), config.cmd.as_slice()].concat());
+    match (request.config_from, of_image) {
+        (ConfigFrom::Image, Some(config)) => Ok((config, Vec::new())),
+        (ConfigFrom::Image, None) => Err(Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "version {} of image {} is gone, and its settings with it",
+                container.image_version, container.image
+            ),
+        )
+        .with_hint("leave --config-from away to keep the container's settings")),
+        (ConfigFrom::Container, of_image) => {
+            if let Some(word) = container.argv.iter().find(|word| word.to_str().is_none()) {
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    format!(
+                        "the container's command holds '{}', which is not UTF-8 and cannot stand in an image's settings",
+                        word.to_string_lossy()
+                    ),
+                )
+                .with_hint("keep the image's settings with --config-from image"));
+            }
+            let kept = command(&container.config);
+            let notes = match of_image {
+                Some(image) if command(&image) == kept => Vec::new(),
+                _ => vec![format!(
+                    "the image's command is now the container's: {kept} \
+                     (--config-from image keeps the one of the image, -c 'CMD …' sets another)"
+                )],
+            };
+            Ok((container.config.clone(), notes))
+        }
+    }
+}
+
+/// Refuses what the backend does not declare, before it is reached.
+fn check_capabilities(
+    backend: &dyn SnapshotBackend,
+    container: &Container,
+    chain: &Chain,
+    flatten: bool,
+) -> Result<()> {
+    let capabilities = backend.capabilities();
+    let running = container.lease.is_some();
+    if running && capabilities.commit_running != CommitConsistency::Atomic {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "container {} runs, and backend '{}' commits stopped ones only",
+                container.id,
+                backend.name()
+            ),
+        )
+        .with_hint("wait for the container to end"));
+    }
+    if flatten && capabilities.nested != Nested::Flattened {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("backend '{}' has no nested subvolumes to flatten", backend.name()),
+        )
+        .with_hint("leave --flatten-subvolumes away"));
+    }
+    if flatten && running {
+        return Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "container {} runs: nested subvolumes can be flattened only when nobody writes",
+                container.id
+            ),
+        )
+        .with_hint("wait for the container to end"));
+    }
+    match capabilities.max_depth {
+        Some(most) if chain.depth() >= most => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "container {} stands on {} layers, the most that '{}' takes",
+                container.id,
+                most,
+                backend.name()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

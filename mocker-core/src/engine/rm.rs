@@ -1,0 +1,202 @@
+//! `rm`: containers and images go at once, their space soon after.
+
+use crate::crash_point;
+use crate::engine::run::refuse_running;
+use crate::engine::{Engine, Removed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
+use crate::store::container::Container;
+use crate::store::image::Image;
+use crate::store::lease::Lease;
+use crate::store::{Durability, container, image, journal, node};
+
+/// On whose behalf a container is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// Somebody asked for it: refused while it runs or another verb works on it.
+    Asked,
+    /// Its command ended and it was run to be removed, or whoever ran it died:
+    /// we hold its lease, and wait for a commit that still reads it.
+    EndOfRun,
+}
+
+/// What a user's word stands for.
+enum Found {
+    Container(Box<Container>),
+    Image(Box<Image>),
+}
+
+impl Engine {
+    /// Removes containers and images, each for itself, in order.
+    ///
+    /// A running container is removed only with `force`, which kills it. An
+    /// image goes although containers were made from it: they stay whole. With
+    /// `wait` the call returns when the space is back as well.
+    ///
+    /// Each outcome stands beside the word that it is for. A removed object
+    /// stays removed after a power cut.
+    pub async fn remove(&self, names: &[String], force: bool, wait: bool) -> Vec<(String, Result<Removed>)> {
+        let mut outcomes = Vec::new();
+        for name in names {
+            outcomes.push((name.clone(), self.remove_one(name, force).await));
+        }
+        if wait
+            && outcomes.iter().any(|(_, outcome)| outcome.is_ok())
+            && let Err(error) = self.reclaim().await
+            && let Some((_, last)) = outcomes.iter_mut().rev().find(|(_, outcome)| outcome.is_ok())
+        {
+            *last = Err(error.context("removed, but cannot wait for the space"));
+        }
+        outcomes
+    }
+
+    async fn remove_one(&self, name: &str, force: bool) -> Result<Removed> {
+        match self.resolve(name)? {
+            Found::Image(found) => self.remove_image(name, &found).await,
+            Found::Container(found) => {
+                if force {
+                    self.end_run(&found).await?;
+                    // Run with --rm, it is gone by now.
+                    if !container::exists(self.store.read(), &found.id)? {
+                        return Ok(Removed { id: found.id, notes: Vec::new() });
+                    }
+                }
+                self.remove_container(&found, Removal::Asked).await?;
+                Ok(Removed { id: found.id, notes: Vec::new() })
+            }
+        }
+    }
+
+    /// An id says what it is; a name can be both, and is then refused.
+    fn resolve(&self, name: &str) -> Result<Found> {
+        let read = self.store.read();
+        if name.starts_with(IMAGE_PREFIX) {
+            return Ok(Found::Image(Box::new(image::find(read, name)?)));
+        }
+        if name.starts_with(CONTAINER_PREFIX) {
+            return Ok(Found::Container(Box::new(container::find(read, name)?)));
+        }
+        let as_container = match check_container_name(name) {
+            Ok(()) => match container::find(read, name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                found => Some(found?),
+            },
+            Err(_) => None,
+        };
+        let as_image = match name.parse::<Reference>() {
+            Ok(reference) => image::by_name(read, &reference)?,
+            Err(error) if as_container.is_none() && check_container_name(name).is_err() => return Err(error),
+            Err(_) => None,
+        };
+        match (as_container, as_image) {
+            (Some(found), None) => Ok(Found::Container(Box::new(found))),
+            (None, Some(found)) => Ok(Found::Image(Box::new(found))),
+            (Some(one), Some(other)) => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("'{}' could be {} or {}", printable(name), one.id, other.id),
+            )
+            .with_hint("give the id")),
+            (None, None) => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("No container named '{0}' exists, and no image named '{0}' exists", printable(name)),
+            )
+            .with_hint("'mocker ps' and 'mocker images' list those that do")),
+        }
+    }
+
+    /// Removes a container; see [`Removal`].
+    pub(super) async fn remove_container(&self, this: &Container, removal: Removal) -> Result<()> {
+        let object = format!("container {}", this.id);
+        let backend = self.backend(&this.backend).await?;
+        let intent = loop {
+            match self.begin_removal(&this.id, &object, removal) {
+                Err(error) if error.kind() == ErrorKind::Busy && removal == Removal::EndOfRun => {
+                    if let Some(holder) = journal::holder_of(self.store.read(), &object)? {
+                        self.outwait(&holder).await?;
+                    }
+                }
+                begun => break begun?,
+            }
+        };
+        crash_point!("rm.after-intent");
+        // The end of a run needs no flush: if a power cut takes this back, the container still carries
+        // a dead lease, and the next open removes it.
+        let durability = match removal {
+            Removal::Asked => Durability::Flushed,
+            Removal::EndOfRun => Durability::Quick,
+        };
+        let layers = backend.capabilities().layers;
+        let removed = self.store.write(durability, |tx| {
+            let found = container::find(tx, &this.id)?;
+            container::delete(tx, &this.id)?;
+            node::condemn(tx, intent, found.work.0)?;
+            node::condemn_unreferenced(tx, intent, &this.backend, layers)
+        });
+        if let Err(error) = removed {
+            return self.give_up(intent, error).await;
+        }
+        crash_point!("rm.after-commit-point");
+        self.settle(intent).await?;
+        crash_point!("rm.after-delete");
+        Ok(())
+    }
+
+    fn begin_removal(&self, id: &str, object: &str, removal: Removal) -> Result<i64> {
+        let actor = self.actor()?;
+        self.store.write(Durability::Quick, |tx| {
+            let found = container::find(tx, id)?;
+            if removal == Removal::Asked {
+                refuse_running(&found)?;
+            }
+            journal::begin(tx, actor, &[object.to_owned()])
+        })
+    }
+
+    async fn remove_image(&self, name: &str, found: &Image) -> Result<Removed> {
+        let backend = self.backend(&found.backend).await?;
+        let layers = backend.capabilities().layers;
+        let actor = self.actor()?;
+        let (intent, users) = self.store.write(Durability::Flushed, |tx| {
+            // Read again inside the transaction; by its id, which cannot have been given to another.
+            let found = image::find(tx, &found.id).map_err(|_gone| {
+                Error::new(ErrorKind::NotFound, format!("No image named '{}' exists", printable(name)))
+            })?;
+            let mut objects = vec![format!("image {}", found.id)];
+            objects.extend(found.name.iter().map(|name| format!("image {name}")));
+            let intent = journal::begin(tx, actor, &objects)?;
+            image::delete(tx, &found.id)?;
+            node::condemn_unreferenced(tx, intent, &found.backend, layers)?;
+            Ok((intent, container::count_of_image(tx, &found.id)?))
+        })?;
+        crash_point!("rm.after-commit-point");
+        self.settle(intent).await?;
+        crash_point!("rm.after-delete");
+        let notes = match users {
+            0 => Vec::new(),
+            users => {
+                vec![format!("{users} container(s) made from it stay, and keep the layers that they need")]
+            }
+        };
+        Ok(Removed { id: found.id.clone(), notes })
+    }
+
+    /// Kills what runs in a container and waits until its supervisor is done.
+    async fn end_run(&self, this: &Container) -> Result<()> {
+        let Some(lease) = &this.lease else { return Ok(()) };
+        if let Some(process) = &this.process {
+            crate::story!("container {}: killing process {}", this.id, process.pid);
+            process.kill()?;
+        }
+        Lease::wait_for(&self.root.leases(), lease)?;
+        // Where the supervisor died instead of finishing, its work is ours.
+        self.sweep().await
+    }
+
+    async fn reclaim(&self) -> Result<()> {
+        for name in node::backends(self.store.read())? {
+            let reclaimed = self.backend(&name).await?.reclaim().await?;
+            crate::story!("backend {name}: the space of {} deleted nodes is back", reclaimed.nodes);
+        }
+        Ok(())
+    }
+}

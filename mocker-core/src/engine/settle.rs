@@ -1,0 +1,60 @@
+//! Deleting what a verb leaves over, whether it succeeded, failed or died.
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::image::CONTAINER_PREFIX;
+use crate::store::{Durability, container, journal, sql};
+
+impl Engine {
+    /// Deletes every pending or condemned node of an intent and the
+    /// directories of containers that were not made or are gone, and ends it.
+    ///
+    /// Stopped at any point it can be repeated.
+    ///
+    /// # Errors
+    /// Those of the backend and the store; the intent then stays, and a later
+    /// open tries again.
+    pub(super) async fn settle(&self, intent: i64) -> Result<()> {
+        let rubbish = journal::rubbish(self.store.read(), intent)?;
+        for (node, backend) in &rubbish {
+            self.backend(backend).await?.delete(*node).await?;
+        }
+        for id in self.containers_held_by(intent)? {
+            if !container::exists(self.store.read(), &id)? {
+                self.remove_container_directory(&id)?;
+            }
+        }
+        self.store.write(Durability::Quick, |tx| {
+            rubbish.iter().try_for_each(|(node, _)| journal::forget(tx, *node))?;
+            journal::end(tx, intent)
+        })
+    }
+
+    /// Ends a verb that failed before its commit point: the old state stands.
+    pub(super) async fn give_up<T>(&self, intent: i64, error: Error) -> Result<T> {
+        crate::story!("giving up and deleting what was made so far");
+        Err(error.after_cleanup(self.settle(intent).await))
+    }
+
+    fn containers_held_by(&self, intent: i64) -> Result<Vec<String>> {
+        let mut statement = self
+            .store
+            .read()
+            .prepare_cached("SELECT object FROM intent_object WHERE intent = ?1")
+            .map_err(sql)?;
+        let rows = statement.query_map([intent], |row| row.get::<_, String>(0)).map_err(sql)?;
+        let objects: Vec<String> = rows.collect::<Result<_, _>>().map_err(sql)?;
+        let ids = objects.iter().filter_map(|object| object.strip_prefix("container "));
+        Ok(ids.filter(|id| id.starts_with(CONTAINER_PREFIX)).map(str::to_owned).collect())
+    }
+
+    pub(super) fn remove_container_directory(&self, id: &str) -> Result<()> {
+        let path = self.root.container(id);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(format_args!("cannot remove '{}'", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Cleaning up after processes that died, when a root is opened.
+//!
+//! An ordinary open looks only at journal rows and running containers whose
+//! lease is free: a query that finds nothing costs microseconds. The first
+//! open after a boot compares every backend with the store as well, because a
+//! power cut can take back the record of an intent and keep what it made.
+
+use crate::engine::Engine;
+use crate::engine::rm::Removal;
+use crate::engine::root::open_directory;
+use crate::error::{Error, Result};
+use crate::store::container::{Container, End};
+use crate::store::lease::{Holder, Lease};
+use crate::store::{Durability, container, journal, node, now, sql};
+use crate::tree::leave_out;
+
+/// The exit status of a command that was killed.
+const KILLED: u8 = 137;
+
+impl Engine {
+    /// Cleans up after dead processes; see the module.
+    ///
+    /// # Errors
+    /// Those of the backends and the store.
+    pub(super) async fn sweep(&self) -> Result<()> {
+        for token in journal::leases(self.store.read())? {
+            if self.lease.get().is_some_and(|own| own.token() == token) {
+                continue;
+            }
+            if let Holder::Dead(lease) = Lease::try_take(&self.root.leases(), &token)? {
+                self.sweep_lease(&lease).await?;
+            }
+        }
+        self.sweep_after_boot().await
+    }
+
+    /// Cleans up after one dead process. Holding its lease keeps others away;
+    /// everything is read after it was taken.
+    async fn sweep_lease(&self, lease: &Lease) -> Result<()> {
+        for dead in container::with_lease(self.store.read(), lease.token())? {
+            crate::story!(
+                "container {}: the process that ran it is gone; ending what is left of it",
+                dead.id
+            );
+            if let Some(process) = &dead.process {
+                process.kill()?;
+            }
+            self.clean_targets(&dead).await?;
+            if dead.auto_remove {
+                self.remove_container(&dead, Removal::EndOfRun).await?;
+            } else {
+                self.record_death(&dead)?;
+            }
+        }
+        self.sweep_intents(lease).await
+    }
+
+    async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
+        for intent in journal::intents_of(self.store.read(), lease.token())? {
+            crate::story!("intent {intent}: its process is gone; deleting what it left unfinished");
+            self.settle(intent).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until whoever has this lease is gone, and ends its intents where
+    /// it could not.
+    pub(super) async fn outwait(&self, token: &str) -> Result<()> {
+        Lease::wait_for(&self.root.leases(), token)?;
+        match Lease::try_take(&self.root.leases(), token)? {
+            Holder::Dead(lease) => self.sweep_intents(&lease).await,
+            Holder::Alive => Ok(()),
+        }
+    }
+
+    fn record_death(&self, dead: &Container) -> Result<()> {
+        self.store.write(Durability::Quick, |tx| match dead.process {
+            Some(_) => {
+                let end = End { status: KILLED, failure: Some("the mocker process that ran it was killed") };
+                container::set_ended(tx, &dead.id, end, now())
+            }
+            // Its command was never started: it is as it was before.
+            None => container::release(tx, &dead.id),
+        })
+    }
+
+    /// Removes the mount points that a run made in a container's tree.
+    pub(super) async fn clean_targets(&self, of: &Container) -> Result<()> {
+        if of.leave_out.is_empty() {
+            return Ok(());
+        }
+        let rootfs = self.rootfs(of).await?;
+        let removed =
+            leave_out::remove_if_empty(rustix::fd::AsFd::as_fd(&open_directory(&rootfs)?), &of.leave_out)?;
+        crate::story!("removed {} mount points that the run had made in the tree", removed.len());
+        Ok(())
+    }
+
+    async fn sweep_after_boot(&self) -> Result<()> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|error| Error::io("cannot read the boot id", error))?;
+        if meta(self, "boot")?.as_deref() == Some(boot.trim()) {
+            return Ok(());
+        }
+        for name in node::backends(self.store.read())? {
+            crate::story!("first use since the boot: comparing backend {name} with the records");
+            let backend = self.backend(&name).await?;
+            // Listed first and looked up after: a number that is recorded before its node is made
+            // can then never look like a leftover.
+            for found in backend.list().await? {
+                if !node::is_known(self.store.read(), found)? {
+                    crate::story!("node {found} of {name} belongs to nothing; deleting it");
+                    backend.delete(found).await?;
+                }
+            }
+        }
+        for entry in list_names(&self.root.containers())? {
+            // As above: the directory was listed before its record is looked for.
+            if !container::exists(self.store.read(), &entry)?
+                && journal::holder_of(self.store.read(), &format!("container {entry}"))?.is_none()
+            {
+                self.remove_container_directory(&entry)?;
+            }
+        }
+        for token in list_names(&self.root.leases())? {
+            drop(Lease::try_take(&self.root.leases(), &token)?);
+        }
+        self.store.write(Durability::Quick, |tx| {
+            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)", [boot.trim()])
+                .map_err(sql)?;
+            Ok(())
+        })
+    }
+}
+
+fn meta(engine: &Engine, key: &str) -> Result<Option<String>> {
+    use rusqlite::OptionalExtension;
+    engine
+        .store
+        .read()
+        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+        .optional()
+        .map_err(sql)
+}
+
+fn list_names(directory: &std::path::Path) -> Result<Vec<String>> {
+    let describe = |error| Error::io(format_args!("cannot list '{}'", directory.display()), error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(describe)? {
+        // Every name there is ours, and plain letters.
+        names.extend(entry.map_err(describe)?.file_name().into_string());
+    }
+    Ok(names)
+}

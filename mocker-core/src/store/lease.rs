@@ -1,0 +1,109 @@
+//! Leases: how one process knows whether another is still alive.
+//!
+//! A process that changes anything holds one exclusive file lock for as long
+//! as it lives; its intents and its running container carry the lease's token.
+//! The kernel drops the lock when the process ends, however it ends. Whoever
+//! then gets the lock may clean up after it, and nobody else can meanwhile.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A held lease. Dropped: the lock is free, and the file is gone.
+#[derive(Debug)]
+pub struct Lease {
+    token: String,
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Whose a lease is.
+#[derive(Debug)]
+pub enum Holder {
+    /// A living process has it.
+    Alive,
+    /// Nobody had it; now we do.
+    Dead(Lease),
+}
+
+impl Lease {
+    /// Takes a fresh lease in the directory `leases`.
+    ///
+    /// # Errors
+    /// Those of making and locking a file there.
+    pub fn take(leases: &Path) -> Result<Self> {
+        let mut random = [0u8; 8];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(|errno| Error::io("cannot draw a lease token", errno))?;
+        let token = format!("{:016x}", u64::from_ne_bytes(random));
+        match Self::try_take(leases, &token)? {
+            Holder::Dead(lease) => Ok(lease),
+            Holder::Alive => Err(Error::new(ErrorKind::Busy, format!("lease {token} is taken"))),
+        }
+    }
+
+    /// Asks whose the lease `token` is, and takes it if nobody lives.
+    ///
+    /// # Errors
+    /// Those of opening and locking the file.
+    pub fn try_take(leases: &Path, token: &str) -> Result<Holder> {
+        let path = leases.join(token);
+        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let lock = open.map_err(|error| Error::io(format_args!("cannot open lease {token}"), error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Holder::Dead(Self { token: token.to_owned(), path, _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(Holder::Alive),
+            Err(TryLockError::Error(error)) => {
+                Err(Error::io(format_args!("cannot lock lease {token}"), error))
+            }
+        }
+    }
+
+    /// Waits until whoever holds the lease `token` is gone. At once where
+    /// there is no such lease.
+    ///
+    /// # Errors
+    /// Those of opening and locking the file.
+    pub fn wait_for(leases: &Path, token: &str) -> Result<()> {
+        match File::open(leases.join(token)) {
+            Ok(file) => file
+                .lock_shared()
+                .map_err(|error| Error::io(format_args!("cannot wait for lease {token}"), error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io(format_args!("cannot open lease {token}"), error)),
+        }
+    }
+
+    /// The token that records carry.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Removed while the lock is held: a process that opened the file before gets a lock on a
+        // file without a name, and finds in the records that nothing is left to do.
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(target: crate::trace::TARGET, %error, "lease file {} stays", self.token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lease_is_alive_and_a_dropped_one_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = Lease::take(folder.path()).unwrap();
+        let token = lease.token().to_owned();
+        assert!(matches!(Lease::try_take(folder.path(), &token).unwrap(), Holder::Alive));
+        drop(lease);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(matches!(Lease::try_take(folder.path(), &token).unwrap(), Holder::Dead(_)));
+    }
+}

@@ -1,0 +1,141 @@
+//! Records of nodes: which numbers exist, and which of them anything needs.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::backend::{Chain, LayerId, Layers, NodeId};
+use crate::error::Result;
+use crate::store::sql;
+
+/// Gives out a new number for a node that the intent is about to make.
+///
+/// # Errors
+/// Those of the database.
+pub fn allocate(tx: &Transaction<'_>, intent: i64, backend: &str) -> Result<NodeId> {
+    tx.prepare_cached("INSERT OR IGNORE INTO backend (name) VALUES (?1)")
+        .map_err(sql)?
+        .execute([backend])
+        .map_err(sql)?;
+    tx.prepare_cached("INSERT INTO node (backend, role) VALUES (?1, 'pending')")
+        .map_err(sql)?
+        .execute([backend])
+        .map_err(sql)?;
+    let node = NodeId(tx.last_insert_rowid().unsigned_abs());
+    pin(tx, intent, node)?;
+    Ok(node)
+}
+
+/// Makes a node count as referenced for as long as the intent lasts.
+///
+/// # Errors
+/// Those of the database.
+pub fn pin(tx: &Transaction<'_>, intent: i64, node: NodeId) -> Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO intent_node (node, intent) VALUES (?1, ?2)")
+        .map_err(sql)?
+        .execute(params![node.0, intent])
+        .map_err(sql)?;
+    Ok(())
+}
+
+/// Records that a node is a layer over `parent` now.
+///
+/// # Errors
+/// Those of the database.
+pub fn becomes_layer(tx: &Transaction<'_>, layer: LayerId, parent: Option<LayerId>) -> Result<()> {
+    tx.prepare_cached("UPDATE node SET role = 'layer', parent = ?2 WHERE id = ?1")
+        .map_err(sql)?
+        .execute(params![layer.0.0, parent.map(|parent| parent.0.0)])
+        .map_err(sql)?;
+    Ok(())
+}
+
+/// Records that a node is a work area now.
+///
+/// # Errors
+/// Those of the database.
+pub fn becomes_work(tx: &Transaction<'_>, node: NodeId) -> Result<()> {
+    tx.prepare_cached("UPDATE node SET role = 'work', parent = NULL WHERE id = ?1")
+        .map_err(sql)?
+        .execute([node.0])
+        .map_err(sql)?;
+    Ok(())
+}
+
+/// Records that nothing refers to a node any more, and that the intent is to
+/// delete it.
+///
+/// # Errors
+/// Those of the database.
+pub fn condemn(tx: &Transaction<'_>, intent: i64, node: NodeId) -> Result<()> {
+    tx.prepare_cached("UPDATE node SET role = 'condemned' WHERE id = ?1")
+        .map_err(sql)?
+        .execute([node.0])
+        .map_err(sql)?;
+    pin(tx, intent, node)
+}
+
+/// Condemns every layer of a backend that no version, container or intent
+/// needs. Where layers are whole, only the tip of a chain is needed.
+///
+/// # Errors
+/// Those of the database.
+pub fn condemn_unreferenced(tx: &Transaction<'_>, intent: i64, backend: &str, layers: Layers) -> Result<()> {
+    const ROOTS: &str =
+        "SELECT layer FROM version UNION SELECT base FROM container UNION SELECT node FROM intent_node";
+    let needed = match layers {
+        Layers::Whole => format!("WITH needed (id) AS ({ROOTS})"),
+        Layers::Delta => format!(
+            "WITH RECURSIVE needed (id) AS ({ROOTS} UNION SELECT node.parent FROM node JOIN needed USING (id) \
+             WHERE node.parent IS NOT NULL)"
+        ),
+    };
+    let query = format!(
+        "{needed} SELECT id FROM node WHERE backend = ?1 AND role = 'layer' AND id NOT IN (SELECT id FROM needed)"
+    );
+    let unneeded: Vec<u64> = {
+        let mut statement = tx.prepare_cached(&query).map_err(sql)?;
+        let rows = statement.query_map([backend], |row| row.get(0)).map_err(sql)?;
+        rows.collect::<Result<_, _>>().map_err(sql)?
+    };
+    unneeded.into_iter().try_for_each(|node| condemn(tx, intent, NodeId(node)))
+}
+
+/// The chain that ends in `tip`, as far as its layers still exist.
+///
+/// # Errors
+/// Those of the database.
+pub fn chain(connection: &Connection, tip: LayerId) -> Result<Chain> {
+    let mut statement = connection
+        .prepare_cached(
+            "WITH RECURSIVE below (id, depth) AS (SELECT ?1, 0 UNION ALL \
+             SELECT node.parent, below.depth + 1 FROM node JOIN below USING (id) WHERE node.parent IS NOT NULL) \
+             SELECT node.id FROM below JOIN node USING (id) WHERE node.role = 'layer' ORDER BY depth DESC",
+        )
+        .map_err(sql)?;
+    let rows = statement.query_map([tip.0.0], |row| row.get(0)).map_err(sql)?;
+    let layers: Vec<u64> = rows.collect::<Result<_, _>>().map_err(sql)?;
+    Ok(Chain::new(layers.into_iter().map(|id| LayerId(NodeId(id))).collect()))
+}
+
+/// Whether the store knows this number, in whatever role.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_known(connection: &Connection, node: NodeId) -> Result<bool> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT 1 FROM node WHERE id = ?1")
+        .map_err(sql)?
+        .query_row([node.0], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    Ok(found.is_some())
+}
+
+/// The backends that ever held a node of this root.
+///
+/// # Errors
+/// Those of the database.
+pub fn backends(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached("SELECT name FROM backend ORDER BY name").map_err(sql)?;
+    let rows = statement.query_map([], |row| row.get(0)).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
