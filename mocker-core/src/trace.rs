@@ -39,3 +39,15 @@ pub fn kernel_call<T, E: fmt::Display>(
     }
     outcome
 }
+
+/// The target of what a user must be told although the verb went well; a
+/// program that shows anything at all shows these.
+pub const NOTICE: &str = "mocker::notice";
+
+/// Tells the user something that is no failure.
+#[macro_export]
+macro_rules! notice {
+    ($($arg:tt)+) => {
+        ::tracing::info!(target: $crate::trace::NOTICE, $($arg)+)
+    };
+}

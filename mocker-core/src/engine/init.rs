@@ -116,12 +116,12 @@ impl Engine {
                 },
             )
         });
-        let created = match recorded {
+        let mut created = match recorded {
             Ok(created) => created,
             Err(error) => return self.give_up(intent, error).await,
         };
         crash_point!("init.after-commit-point");
-        self.settle(intent).await?;
+        created.notes.extend(self.settle_after(intent).await);
         crash_point!("init.after-delete");
         Ok(created)
     }

@@ -151,9 +151,9 @@ impl Engine {
             match (driver.probe)(self.root.path()) {
                 Probe::Works(on_what) => {
                     if node::backends(self.store.read())?.is_empty() {
-                        tracing::info!(
-                            target: "mocker::notice",
-                            "storage backend: {} ({on_what}); choose another one with --backend", driver.name
+                        crate::notice!(
+                            "storage backend: {} ({on_what}); choose another one with --backend",
+                            driver.name
                         );
                     }
                     return Ok(driver);

@@ -61,8 +61,8 @@ impl Engine {
                         return Ok(Removed { id: found.id, notes: Vec::new() });
                     }
                 }
-                self.remove_container(&found, Removal::Asked).await?;
-                Ok(Removed { id: found.id, notes: Vec::new() })
+                let notes = self.remove_container(&found, Removal::Asked).await?;
+                Ok(Removed { id: found.id, notes })
             }
         }
     }
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Removes a container; see [`Removal`].
-    pub(super) async fn remove_container(&self, this: &Container, removal: Removal) -> Result<()> {
+    pub(super) async fn remove_container(&self, this: &Container, removal: Removal) -> Result<Vec<String>> {
         let object = format!("container {}", this.id);
         let backend = self.backend(&this.backend).await?;
         let intent = loop {
@@ -136,9 +136,9 @@ impl Engine {
             return self.give_up(intent, error).await;
         }
         crash_point!("rm.after-commit-point");
-        self.settle(intent).await?;
+        let notes = self.settle_after(intent).await;
         crash_point!("rm.after-delete");
-        Ok(())
+        Ok(notes)
     }
 
     fn begin_removal(&self, id: &str, object: &str, removal: Removal) -> Result<i64> {
@@ -169,14 +169,11 @@ impl Engine {
             Ok((intent, container::count_of_image(tx, &found.id)?))
         })?;
         crash_point!("rm.after-commit-point");
-        self.settle(intent).await?;
+        let mut notes = self.settle_after(intent).await;
         crash_point!("rm.after-delete");
-        let notes = match users {
-            0 => Vec::new(),
-            users => {
-                vec![format!("{users} container(s) made from it stay, and keep the layers that they need")]
-            }
-        };
+        if users > 0 {
+            notes.push(format!("{users} container(s) made from it stay, and keep the layers that they need"));
+        }
         Ok(Removed { id: found.id.clone(), notes })
     }
 

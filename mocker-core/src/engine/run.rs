@@ -226,7 +226,10 @@ impl Engine {
 
     async fn finish_container(&self, this: &Container, ended: &Result<Ended>) -> Result<()> {
         if this.auto_remove {
-            return self.remove_container(this, Removal::EndOfRun).await;
+            for note in self.remove_container(this, Removal::EndOfRun).await? {
+                crate::notice!("{note}");
+            }
+            return Ok(());
         }
         self.clean_targets(this).await?;
         crash_point!("run.after-clean-targets");

@@ -30,6 +30,17 @@ impl Engine {
         })
     }
 
+    /// Ends a verb that succeeded. What cannot be deleted now is no failure of
+    /// the verb: it is said, and a later open tries again.
+    pub(super) async fn settle_after(&self, intent: i64) -> Vec<String> {
+        match self.settle(intent).await {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![format!(
+                "done, but something is left to clean up, which the next command tries again: {error}"
+            )],
+        }
+    }
+
     /// Ends a verb that failed before its commit point: the old state stands.
     pub(super) async fn give_up<T>(&self, intent: i64, error: Error) -> Result<T> {
         crate::story!("giving up and deleting what was made so far");

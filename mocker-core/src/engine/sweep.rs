@@ -47,7 +47,9 @@ impl Engine {
             }
             self.clean_targets(&dead).await?;
             if dead.auto_remove {
-                self.remove_container(&dead, Removal::EndOfRun).await?;
+                for note in self.remove_container(&dead, Removal::EndOfRun).await? {
+                    crate::notice!("{note}");
+                }
             } else {
                 self.record_death(&dead)?;
             }
