@@ -1,5 +1,7 @@
 //! `rm`: containers and images go at once, their space soon after.
 
+use std::time::{Duration, Instant};
+
 use crate::crash_point;
 use crate::engine::run::refuse_running;
 use crate::engine::{Engine, Removed};
@@ -7,8 +9,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
 use crate::store::container::Container;
 use crate::store::image::Image;
-use crate::store::lease::Lease;
 use crate::store::{Durability, container, image, journal, node};
+
+/// How long the supervisor of a killed container may take to record the end.
+const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// On whose behalf a container is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,16 +181,27 @@ impl Engine {
         Ok(Removed { id: found.id.clone(), notes })
     }
 
-    /// Kills what runs in a container and waits until its supervisor is done.
+    /// Kills what runs in a container and waits until its supervisor has
+    /// recorded that, or is dead itself.
     async fn end_run(&self, this: &Container) -> Result<()> {
         let Some(lease) = &this.lease else { return Ok(()) };
-        if let Some(process) = &this.process {
-            crate::story!("container {}: killing process {}", this.id, process.pid);
-            process.kill()?;
+        let Some(process) = &this.process else { return refuse_running(this) };
+        crate::story!("container {}: killing process {}", this.id, process.pid);
+        process.kill()?;
+        let started = Instant::now();
+        while started.elapsed() < SUPERVISOR_PATIENCE {
+            // Where the supervisor died instead of finishing, its work is ours.
+            self.sweep().await?;
+            if !container::with_lease(self.store.read(), lease)?.iter().any(|held| held.id == this.id) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
-        Lease::wait_for(&self.root.leases(), lease)?;
-        // Where the supervisor died instead of finishing, its work is ours.
-        self.sweep().await
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("container {} was killed, and the 'mocker run' that watched it does not end", this.id),
+        )
+        .with_hint("something may keep that process from writing its output; end it, and try again"))
     }
 
     async fn reclaim(&self) -> Result<()> {

@@ -79,33 +79,25 @@ pub(super) fn config_text(config: &Config) -> Result<String> {
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write a configuration: {error}")))
 }
 
-fn missing(text: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("No image named '{}' exists", printable(text)))
-        .with_hint("'mocker images' lists those that do")
-}
-
 /// Finds the image that a user means: an id, a unique prefix of one, or a name.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidInput`] where the text can be
 /// neither, or is a prefix of several ids, which the message lists.
 pub fn find(connection: &Connection, text: &str) -> Result<Image> {
-    try_find(connection, text)?.ok_or_else(|| missing(text))
-}
-
-/// As [`find`], with `None` where there is no such image.
-///
-/// # Errors
-/// [`ErrorKind::InvalidInput`] as for [`find`].
-pub fn try_find(connection: &Connection, text: &str) -> Result<Option<Image>> {
-    if !text.starts_with(IMAGE_PREFIX) {
-        return by_name(connection, &text.parse()?);
-    }
-    match super::container::ids_with_prefix(connection, "image", text)?.as_slice() {
-        [] => Err(missing(text)),
-        [only] => by_id(connection, only),
-        several => Err(super::container::ambiguous(text, several)),
-    }
+    let found = if text.starts_with(IMAGE_PREFIX) {
+        match super::container::ids_with_prefix(connection, "image", text)?.as_slice() {
+            [] => None,
+            [only] => by_id(connection, only)?,
+            several => return Err(super::container::ambiguous(text, several)),
+        }
+    } else {
+        by_name(connection, &text.parse()?)?
+    };
+    found.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("No image named '{}' exists", printable(text)))
+            .with_hint("'mocker images' lists those that do")
+    })
 }
 
 fn by_id(connection: &Connection, id: &str) -> Result<Option<Image>> {
