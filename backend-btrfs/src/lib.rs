@@ -1,1 +1,22 @@
-//! b
+//! btrfs as a storage backend of mocker: a node is a subvolume, and a layer is
+//! a read-only snapshot.
+//!
+//! Start with [`Btrfs`] in `backend.rs`, which implements the trait. `layout.rs`
+//! knows the paths, `subvolume.rs` deletes, `nested.rs` finds subvolumes that a
+//! container made, `flatten.rs` turns them into directories, and `search.rs`
+//! reads the trees of the file system. [`pool`] provides a btrfs where the root
+//! lies on another file system. Everything is done by ioctl (`sys.rs`); the one
+//! program that is run is `mkfs.btrfs`.
+
+mod backend;
+mod error;
+mod flatten;
+mod layout;
+mod nested;
+pub mod pool;
+mod search;
+mod subvolume;
+mod sys;
+mod usage;
+
+pub use backend::{Btrfs, DRIVER};

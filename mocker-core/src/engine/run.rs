@@ -92,10 +92,10 @@ impl Engine {
             Ok((intent, new, node::chain(tx, image.layer)?))
         })?;
         crash_point!("run.after-intent");
-        match self.make_work_area(&new, &chain).await {
-            Err(error) => return self.give_up(intent, error).await,
-            Ok(()) => crash_point!("run.after-create"),
+        if let Err(error) = self.make_work_area(&new, &chain).await {
+            return self.give_up(intent, error).await;
         }
+        crash_point!("run.after-create");
         let recorded = self.store.write(Durability::Quick, |tx| {
             container::insert(tx, &new, now())?;
             node::becomes_work(tx, new.work.0)?;

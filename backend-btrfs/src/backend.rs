@@ -1,0 +1,311 @@
+//! The trait, implemented over subvolumes.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mocker_core::backend::{
+    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
+    WorkState, blocking,
+};
+use mocker_core::trace::kernel_call;
+use mocker_core::tree::leave_out;
+use mocker_core::{
+    Capabilities, CommitConsistency, Error, ErrorKind, LayerId, Layers, Nested, NodeId, Reclaim, Result,
+    WorkId,
+};
+use rustix::fs::{Gid, Mode, Uid};
+
+use crate::error::{During, Failure};
+use crate::layout::{Layout, SUBVOLUME};
+use crate::pool::{self, Pool};
+use crate::{flatten, nested, subvolume, sys, usage};
+
+/// What is kept free in the btrfs itself, so that deleting always works.
+const RESERVE: u64 = 8 << 20;
+
+/// The line for the table of drivers.
+pub const DRIVER: Driver = Driver {
+    name: "btrfs",
+    summary: "btrfs subvolumes and snapshots, in a pool file where the root is not on btrfs",
+    probe,
+    open: |root| Ok(Arc::new(Btrfs::open(root)?)),
+};
+
+fn probe(root: &Path) -> Probe {
+    if pool::is_btrfs(root) {
+        return Probe::Works(format!("'{}' is on btrfs", root.display()));
+    }
+    match Pool::at(root).check_host() {
+        Ok(()) => Probe::Works("in a pool, a file that holds a btrfs".to_owned()),
+        Err(error) => {
+            Probe::Missing(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})")))
+        }
+    }
+}
+
+/// The backend at one root.
+#[derive(Debug, Clone)]
+pub struct Btrfs {
+    layout: Arc<Layout>,
+    pool: Option<Arc<Pool>>,
+}
+
+impl Btrfs {
+    /// Opens the backend below `root`. Where that is not on btrfs, its pool is
+    /// attached, or made on first use.
+    ///
+    /// # Errors
+    /// Those of the pool; [`ErrorKind::PermissionDenied`] without the rights
+    /// to make directories there.
+    pub fn open(root: &Path) -> Result<Self> {
+        let base = root.join("btrfs");
+        let pool = if pool::is_btrfs(root) {
+            match rustix::fs::mkdir(&base, Mode::RWXU) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => None,
+                Err(errno) => return Err(Failure::kernel("make the directory", &base, errno).into()),
+            }
+        } else {
+            let pool = Pool::at(root);
+            pool.attach()?;
+            Some(Arc::new(pool))
+        };
+        Ok(Self { layout: Arc::new(Layout::open(&base)?), pool })
+    }
+
+    fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<(), Failure> {
+        let node = work.0;
+        let source = base.map(|layer| self.layout.open_subvolume(layer.0)).transpose()?;
+        let directory = self.layout.make_directory(node)?;
+        let path = self.layout.subvolume(node);
+        let made = match &source {
+            None => self.make_empty(&directory, &path),
+            Some(source) => snapshot_call(&directory, &path, source, false),
+        };
+        made.inspect_err(|_| self.undo(node))
+    }
+
+    fn make_empty(&self, directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
+        kernel_call("ioctl(BTRFS_IOC_SUBVOL_CREATE_V2)", path.display(), || {
+            sys::create_subvolume(directory.as_fd(), OsStr::new(SUBVOLUME))
+        })
+        .during("make the subvolume", path)?;
+        const DOING: &str = "set the mode of";
+        let top = rustix::fs::openat(directory, SUBVOLUME, crate::layout::DIRECTORY, Mode::empty())
+            .during(DOING, path)?;
+        rustix::fs::fchown(&top, Some(Uid::ROOT), Some(Gid::ROOT)).during(DOING, path)?;
+        rustix::fs::fchmod(&top, Mode::from_raw_mode(0o755)).during(DOING, path)
+    }
+
+    /// After a failure: what was made goes at once. Should that fail too, the
+    /// engine's own clean-up meets the same node again and reports it.
+    fn undo(&self, node: NodeId) {
+        if let Err(error) = self.delete_now(node) {
+            mocker_core::story!("cannot undo node {node} yet: {error}");
+        }
+    }
+
+    fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
+        let Order { work, spare, flatten, .. } = *order;
+        let top = self.layout.open_subvolume(work.0)?;
+        let info = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(work.0))?;
+        let found = nested::find(top.as_fd(), info.id)?;
+        if !found.is_empty() {
+            if !flatten {
+                let paths = found.into_iter().map(|inner| inner.path).collect();
+                return Err(Failure::Nested { work, paths }.into());
+            }
+            if order.state != WorkState::Idle {
+                return Err(Failure::FlattenInUse(work).into());
+            }
+        }
+        let directory = self.layout.make_directory(spare)?;
+        let sealed = self.seal(order, &top, info.otransid, &directory, &found);
+        if sealed.is_err() {
+            self.undo(spare);
+        }
+        sealed?;
+        mocker_core::story!("work area {work} is frozen as layer {spare}: a snapshot, nothing was copied");
+        Ok(Sealed {
+            layer: LayerId(spare),
+            work: match order.then {
+                Then::Continue => Some(work),
+                Then::Consume => None,
+            },
+        })
+    }
+
+    fn seal(
+        &self,
+        order: &Order,
+        top: &OwnedFd,
+        made_in: u64,
+        directory: &OwnedFd,
+        found: &[nested::Nested],
+    ) -> Result<()> {
+        let path = self.layout.subvolume(order.spare);
+        // Only a snapshot that something must be changed in is born writable. Nobody else can have it
+        // open, so that making it read-only afterwards is a freeze, which it would not be on a work area.
+        let edit = !found.is_empty() || !order.leave_out.is_empty();
+        snapshot_call(directory, &path, top, !edit)?;
+        let layer = self.layout.open_top(directory, order.spare)?.ok_or(Failure::Missing(order.spare))?;
+        if edit {
+            flatten::flatten(top, &layer, found)?;
+            leave_out::remove_if_empty(layer.as_fd(), &order.leave_out)?;
+            const DOING: &str = "freeze";
+            kernel_call(
+                "ioctl(BTRFS_IOC_SUBVOL_SETFLAGS)",
+                format_args!("{} read-only", path.display()),
+                || sys::set_read_only(layer.as_fd(), true),
+            )
+            .during(DOING, &path)?;
+            // Everything written above reaches the disk before the layer counts.
+            kernel_call("ioctl(BTRFS_IOC_SYNC)", path.display(), || sys::sync(layer.as_fd()))
+                .during(DOING, &path)?;
+        }
+        // A tree that the engine alone filled holds no subvolumes.
+        if order.imported {
+            return Ok(());
+        }
+        let id = sys::subvolume_info(layer.as_fd()).during("look at", &path)?.id;
+        let paths = nested::placeholders(layer.as_fd(), id, made_in)?;
+        if paths.is_empty() { Ok(()) } else { Err(Failure::Nested { work: order.work, paths }.into()) }
+    }
+
+    fn delete_now(&self, node: NodeId) -> Result<(), Failure> {
+        let Some(directory) = self.layout.open_directory(node)? else { return Ok(()) };
+        subvolume::destroy(directory.as_fd(), OsStr::new(SUBVOLUME), &self.layout.subvolume(node))?;
+        self.layout.remove_directory(node)
+    }
+
+    fn rootfs_now(&self, node: Node, access: Access) -> Result<PathBuf, Failure> {
+        if let (Node::Layer(layer), Access::Write) = (node, access) {
+            return Err(Failure::LayerForWriting(layer));
+        }
+        self.layout.open_subvolume(node.id())?;
+        Ok(self.layout.subvolume(node.id()))
+    }
+
+    fn usage_now(&self, node: NodeId) -> Result<Usage, Failure> {
+        let top = self.layout.open_subvolume(node)?;
+        let id = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(node))?.id;
+        usage::measure(top.as_fd(), id)
+    }
+
+    fn reclaim_now(&self) -> Result<Reclaimed, Failure> {
+        let nodes = self.layout.open_nodes()?;
+        let pending = nested::deleted(nodes.as_fd())?;
+        while nested::deleted(nodes.as_fd())? > 0 {
+            // The commit wakes the cleaner, which otherwise sleeps for up to 30 s.
+            sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
+        Ok(Reclaimed { nodes: pending })
+    }
+
+    fn admit_now(&self, bytes: u64) -> Result<()> {
+        let room = rustix::fs::statvfs(self.layout.nodes())
+            .during("look at the free space of", self.layout.nodes())?;
+        let free = room.f_bavail * room.f_frsize;
+        if free < bytes + RESERVE {
+            let hint = match self.pool {
+                Some(_) => {
+                    "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'"
+                }
+                None => "remove images or containers with 'mocker rm', or free space on this btrfs",
+            };
+            return Err(Error::new(
+                ErrorKind::NoSpace,
+                format!("the btrfs is full: {} MiB are free", free >> 20),
+            )
+            .with_hint(hint));
+        }
+        self.pool.as_ref().map_or(Ok(()), |pool| pool.admit(bytes))
+    }
+}
+
+fn snapshot_call(directory: &OwnedFd, path: &Path, source: &OwnedFd, read_only: bool) -> Result<(), Failure> {
+    let how = if read_only { "read-only" } else { "writable" };
+    kernel_call("ioctl(BTRFS_IOC_SNAP_CREATE_V2)", format_args!("{} {how}", path.display()), || {
+        sys::create_snapshot(directory.as_fd(), OsStr::new(SUBVOLUME), source.as_fd(), read_only)
+    })
+    .during("make the snapshot", path)
+}
+
+/// [`Seal`] without its borrows.
+struct Order {
+    work: WorkId,
+    state: WorkState,
+    spare: NodeId,
+    then: Then,
+    flatten: bool,
+    leave_out: Vec<leave_out::LeaveOut>,
+    imported: bool,
+}
+
+#[async_trait]
+impl SnapshotBackend for Btrfs {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::minimal()
+            .layers(Layers::Whole)
+            .commit_running(CommitConsistency::Atomic)
+            .nested(Nested::Flattened)
+            .reclaim(Reclaim::FileSystem)
+    }
+
+    async fn admit(&self, bytes: u64) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.admit_now(bytes)).await
+    }
+
+    async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
+        let (this, tip) = (self.clone(), base.tip());
+        blocking(move || Ok(this.create_now(work, tip)?)).await
+    }
+
+    async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {
+        let this = self.clone();
+        let order = Order {
+            work: seal.work,
+            state: seal.state,
+            spare: seal.spare,
+            then: seal.then,
+            flatten: seal.flatten,
+            leave_out: seal.leave_out.to_vec(),
+            imported: seal.base.tip().is_none() && seal.then == Then::Consume,
+        };
+        blocking(move || this.snapshot_now(&order)).await
+    }
+
+    async fn delete(&self, node: NodeId) -> Result<()> {
+        let this = self.clone();
+        blocking(move || Ok(this.delete_now(node)?)).await
+    }
+
+    async fn rootfs(&self, node: Node, _base: &Chain, access: Access) -> Result<Rootfs> {
+        let this = self.clone();
+        blocking(move || Ok(Rootfs::Directory(this.rootfs_now(node, access)?))).await
+    }
+
+    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
+        let this = self.clone();
+        blocking(move || Ok(this.usage_now(node.id())?)).await
+    }
+
+    async fn reclaim(&self) -> Result<Reclaimed> {
+        let this = self.clone();
+        blocking(move || Ok(this.reclaim_now()?)).await
+    }
+
+    async fn list(&self) -> Result<Vec<NodeId>> {
+        let this = self.clone();
+        blocking(move || Ok(this.layout.list()?)).await
+    }
+}

@@ -1,0 +1,138 @@
+//! Subvolumes inside a subvolume.
+//!
+//! Anybody who may write to a directory can make one there. In a snapshot it
+//! is an empty directory (inode 2), so a tree that holds one must not become a
+//! layer unnoticed.
+
+use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use linux_raw_sys::btrfs as raw;
+
+use crate::error::Failure;
+use crate::search::{each_item, u16_at, u64_at};
+use crate::sys::{self, SearchKey};
+
+/// A subvolume inside another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Nested {
+    /// The number of its tree.
+    pub(crate) id: u64,
+    /// Its path, from the top of the outermost one.
+    pub(crate) path: PathBuf,
+}
+
+/// All subvolumes inside the tree `top`, at any depth, outer ones first.
+pub(crate) fn find(on: BorrowedFd<'_>, top: u64) -> Result<Vec<Nested>, Failure> {
+    let mut found = children(on, top, &PathBuf::new())?;
+    let mut next = 0;
+    while let Some(Nested { id, path }) = found.get(next).cloned() {
+        found.extend(children(on, id, &path)?);
+        next += 1;
+    }
+    Ok(found)
+}
+
+/// The subvolumes directly inside a tree, from the `ROOT_REF` items of the tree
+/// of tree roots, which are there as soon as a subvolume is.
+fn children(on: BorrowedFd<'_>, tree: u64, at: &std::path::Path) -> Result<Vec<Nested>, Failure> {
+    let key = SearchKey {
+        tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
+        objects: (tree, tree),
+        types: (raw::BTRFS_ROOT_REF_KEY, raw::BTRFS_ROOT_REF_KEY),
+        offsets: (0, u64::MAX),
+        min_transid: 0,
+    };
+    let mut references = Vec::new();
+    each_item(on, key, |item| {
+        // struct btrfs_root_ref: dirid, sequence (8 bytes each), name_len (2), then the name.
+        let length = usize::from(u16_at(&item.data, 16)?);
+        let name = item.data.get(18..18 + length).ok_or(Failure::Search("a name is cut off"))?;
+        references.push((item.offset, u64_at(&item.data, 0)?, OsStr::from_bytes(name).to_owned()));
+        Ok(true)
+    })?;
+    let place = |(id, directory, name)| {
+        let path = match sys::inode_path(on, tree, directory) {
+            Ok(directory) => at.join(OsStr::from_bytes(&directory)).join(name),
+            // Gone meanwhile, or below something that is: the name alone has to do.
+            Err(_) => at.join(name),
+        };
+        Nested { id, path }
+    };
+    Ok(references.into_iter().map(place).collect())
+}
+
+/// The places in the snapshot `tree` where a subvolume was nested when the
+/// snapshot was taken, looking only at what was written since `min_transid`.
+///
+/// This sees what [`find`] on the source cannot: one that came and went
+/// between two looks. A snapshot's directory entry still points to the tree of
+/// the nested one (its location is a `ROOT_ITEM`), although the kernel shows an
+/// empty directory there.
+pub(crate) fn placeholders(on: BorrowedFd<'_>, tree: u64, min_transid: u64) -> Result<Vec<PathBuf>, Failure> {
+    let key = SearchKey {
+        tree,
+        objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), u64::MAX),
+        types: (0, u8::MAX.into()),
+        offsets: (0, u64::MAX),
+        min_transid,
+    };
+    let mut found = Vec::new();
+    each_item(on, key, |item| {
+        if item.kind != raw::BTRFS_DIR_INDEX_KEY {
+            return Ok(true);
+        }
+        // struct btrfs_dir_item: location (object 8, type 1, offset 8), transid 8, data_len 2,
+        // name_len 2, type 1, then the name.
+        let location_kind = *item.data.get(8).ok_or(Failure::Search("a directory entry is cut off"))?;
+        if u32::from(location_kind) != raw::BTRFS_ROOT_ITEM_KEY {
+            return Ok(true);
+        }
+        let length = usize::from(u16_at(&item.data, 27)?);
+        let name = item.data.get(30..30 + length).ok_or(Failure::Search("a name is cut off"))?;
+        found.push((item.object, OsStr::from_bytes(name).to_owned()));
+        Ok(true)
+    })?;
+    let place = |(directory, name)| match sys::inode_path(on, tree, directory) {
+        Ok(directory) => PathBuf::from(OsStr::from_bytes(&directory)).join(name),
+        Err(_) => PathBuf::from(name),
+    };
+    Ok(found.into_iter().map(place).collect())
+}
+
+/// How many deleted subvolumes the kernel still has to clean up.
+pub(crate) fn deleted(on: BorrowedFd<'_>) -> Result<u64, Failure> {
+    let orphans = i64::from(raw::BTRFS_ORPHAN_OBJECTID).cast_unsigned();
+    let key = SearchKey {
+        tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
+        objects: (orphans, orphans),
+        types: (raw::BTRFS_ORPHAN_ITEM_KEY, raw::BTRFS_ORPHAN_ITEM_KEY),
+        offsets: (0, u64::MAX),
+        min_transid: 0,
+    };
+    let mut count = 0;
+    each_item(on, key, |_| {
+        count += 1;
+        Ok(true)
+    })?;
+    Ok(count)
+}
+
+/// The transaction in which a subvolume was last snapshotted.
+pub(crate) fn last_snapshot(on: BorrowedFd<'_>, tree: u64) -> Result<u64, Failure> {
+    let key = SearchKey {
+        tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
+        objects: (tree, tree),
+        types: (raw::BTRFS_ROOT_ITEM_KEY, raw::BTRFS_ROOT_ITEM_KEY),
+        offsets: (0, u64::MAX),
+        min_transid: 0,
+    };
+    let mut last = 0;
+    each_item(on, key, |item| {
+        last = u64_at(&item.data, std::mem::offset_of!(raw::btrfs_root_item, last_snapshot))?;
+        Ok(false)
+    })?;
+    Ok(last)
+}

@@ -1,0 +1,87 @@
+//! Deleting a subvolume with everything nested in it.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use mocker_core::trace::kernel_call;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{During, Failure};
+use crate::layout::DIRECTORY;
+use crate::{nested, sys};
+
+/// How often nested subvolumes are looked for again when the kernel still
+/// finds one; more are needed only while somebody goes on making them.
+const ROUNDS: usize = 16;
+
+/// Deletes the subvolume `name` in `directory`, nested ones first, deepest
+/// first, read-only ones too. Nothing is walked; the space comes back later.
+pub(crate) fn destroy(directory: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> Result<(), Failure> {
+    const DOING: &str = "delete the subvolume";
+    for _ in 0..ROUNDS {
+        let delete = kernel_call("ioctl(BTRFS_IOC_SNAP_DESTROY_V2)", shown.display(), || {
+            sys::destroy_subvolume(directory, name)
+        });
+        match delete {
+            Ok(()) => return Ok(()),
+            Err(error) if is(&error, Errno::NOENT) => return Ok(()),
+            Err(error) if is(&error, Errno::NOTEMPTY) => {}
+            Err(error) => return Err(Failure::kernel(DOING, shown, error)),
+        }
+        let top = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()).during(DOING, shown)?;
+        destroy_nested(&top)?;
+    }
+    Err(Failure::kernel(DOING, shown, Errno::NOTEMPTY))
+}
+
+fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
+    let info = sys::subvolume_info(top.as_fd()).map_err(|source| Failure::Kernel {
+        operation: "look at the subvolume",
+        path: "of the node".into(),
+        source,
+    })?;
+    let found = nested::find(top.as_fd(), info.id)?;
+    for inner in found.iter().rev() {
+        mocker_core::story!("deleting the nested subvolume /{}", inner.path.display());
+        const DOING: &str = "delete the nested subvolume";
+        let delete = || {
+            kernel_call("ioctl(BTRFS_IOC_SNAP_DESTROY_V2)", format_args!("subvolume id {}", inner.id), || {
+                sys::destroy_subvolume_by_id(top.as_fd(), inner.id)
+            })
+        };
+        match delete() {
+            Ok(()) => {}
+            Err(error) if is(&error, Errno::NOENT) => {}
+            // The subvolume that holds it is read-only.
+            Err(error) if is(&error, Errno::ROFS) || is(&error, Errno::PERM) || is(&error, Errno::ACCESS) => {
+                make_writable_around(top, &inner.path)?;
+                delete().during(DOING, &inner.path)?;
+            }
+            Err(error) => return Err(Failure::kernel(DOING, &inner.path, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Clears the read-only flag of the subvolume that holds `path`.
+fn make_writable_around(top: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    const DOING: &str = "make writable the subvolume around";
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let mut here = rustix::fs::openat2(top, parent, flags, Mode::empty(), resolve).during(DOING, path)?;
+    // The flag is set on the top of a subvolume, whose inode is always 256.
+    loop {
+        let inode = rustix::fs::fstat(&here).during(DOING, path)?.st_ino;
+        if inode == u64::from(linux_raw_sys::btrfs::BTRFS_FIRST_FREE_OBJECTID) {
+            return sys::set_read_only(here.as_fd(), false).during(DOING, path);
+        }
+        here = rustix::fs::openat(&here, "..", DIRECTORY, Mode::empty()).during(DOING, path)?;
+    }
+}
+
+fn is(error: &std::io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}

@@ -1,0 +1,331 @@
+//! The kernel calls of btrfs and of loop devices, as safe functions.
+//!
+//! The only module with `unsafe`. Every function takes borrowed descriptors
+//! and plain values, and every structure is the kernel's own, from
+//! `linux-raw-sys`; the tests compare each opcode that is computed here with
+//! the value in the kernel's headers. What an errno means is said by the
+//! callers, who know the subject.
+
+#![expect(unsafe_code, reason = "ioctl(2) takes raw pointers; this is the one place for it")]
+
+use std::ffi::OsStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use linux_raw_sys::btrfs as raw;
+use linux_raw_sys::ioctl;
+use linux_raw_sys::loop_device as raw_loop;
+
+/// Every btrfs ioctl has this type byte (`linux/btrfs.h`).
+const MAGIC: u8 = raw::BTRFS_IOCTL_MAGIC as u8;
+
+nix::ioctl_write_ptr!(snap_create_v2, MAGIC, 23, raw::btrfs_ioctl_vol_args_v2);
+nix::ioctl_write_ptr!(subvol_create_v2, MAGIC, 24, raw::btrfs_ioctl_vol_args_v2);
+nix::ioctl_write_ptr!(snap_destroy_v2, MAGIC, 63, raw::btrfs_ioctl_vol_args_v2);
+nix::ioctl_write_ptr!(resize_device, MAGIC, 3, raw::btrfs_ioctl_vol_args);
+nix::ioctl_read!(get_subvol_info, MAGIC, 60, raw::btrfs_ioctl_get_subvol_info_args);
+nix::ioctl_readwrite!(ino_lookup, MAGIC, 18, raw::btrfs_ioctl_ino_lookup_args);
+// The opcode counts the head alone, not the buffer behind it.
+nix::ioctl_readwrite_bad!(tree_search_v2, ioctl::BTRFS_IOC_TREE_SEARCH_V2, SearchArgs);
+nix::ioctl_read!(subvol_getflags, MAGIC, 25, u64);
+nix::ioctl_write_ptr!(subvol_setflags, MAGIC, 26, u64);
+nix::ioctl_none!(sync_fs, MAGIC, 8);
+
+nix::ioctl_none_bad!(loop_ctl_get_free, raw_loop::LOOP_CTL_GET_FREE);
+nix::ioctl_write_ptr_bad!(loop_configure, raw_loop::LOOP_CONFIGURE, raw_loop::loop_config);
+nix::ioctl_read_bad!(loop_get_status64, raw_loop::LOOP_GET_STATUS64, raw_loop::loop_info64);
+nix::ioctl_none_bad!(loop_set_capacity, raw_loop::LOOP_SET_CAPACITY);
+
+/// Room for the items of one tree search.
+const SEARCH_BUFFER: usize = 64 << 10;
+
+/// `struct btrfs_ioctl_search_args_v2`, with its buffer.
+#[repr(C)]
+#[derive(Debug)]
+struct SearchArgs {
+    key: raw::btrfs_ioctl_search_key,
+    buf_size: u64,
+    buf: [u8; SEARCH_BUFFER],
+}
+
+/// What the kernel says of a subvolume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SubvolumeInfo {
+    /// The number of its tree.
+    pub(crate) id: u64,
+    /// The transaction that made it.
+    pub(crate) otransid: u64,
+    /// Whether it is read-only.
+    pub(crate) read_only: bool,
+}
+
+/// What to look for in a tree; every bound is inclusive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchKey {
+    /// The tree; 0 means the one that the descriptor lies in.
+    pub(crate) tree: u64,
+    /// Objects, from and to.
+    pub(crate) objects: (u64, u64),
+    /// Item types, from and to.
+    pub(crate) types: (u32, u32),
+    /// Offsets, from and to.
+    pub(crate) offsets: (u64, u64),
+    /// Only items in leaves written by this transaction or a later one.
+    pub(crate) min_transid: u64,
+}
+
+fn checked(result: nix::Result<i32>) -> io::Result<i32> {
+    result.map_err(io::Error::from)
+}
+
+fn zeroed_vol_args() -> raw::btrfs_ioctl_vol_args_v2 {
+    // SAFETY: the structure is integers, a pointer and byte arrays; all zeros is a value of each.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// Arguments that name an entry of the directory that the ioctl is made on.
+fn vol_args(name: &OsStr) -> io::Result<raw::btrfs_ioctl_vol_args_v2> {
+    let mut args = zeroed_vol_args();
+    let bytes = name.as_bytes();
+    // SAFETY: both variants of the union are plain bytes and integers, valid whatever they hold.
+    let field = unsafe { &mut args.__bindgen_anon_2.name };
+    if bytes.len() >= field.len() || bytes.contains(&0) || bytes.contains(&b'/') || bytes.is_empty() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in field.iter_mut().zip(bytes) {
+        *to = (*from).cast_signed();
+    }
+    Ok(args)
+}
+
+/// Makes an empty subvolume.
+pub(crate) fn create_subvolume(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let args = vol_args(name)?;
+    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { subvol_create_v2(directory.as_raw_fd(), &raw const args) }).map(drop)
+}
+
+/// Makes a snapshot of the subvolume that `source` lies at the top of. Waits
+/// for a transaction commit.
+pub(crate) fn create_snapshot(
+    directory: BorrowedFd<'_>,
+    name: &OsStr,
+    source: BorrowedFd<'_>,
+    read_only: bool,
+) -> io::Result<()> {
+    let mut args = vol_args(name)?;
+    args.fd = source.as_raw_fd().into();
+    if read_only {
+        args.flags = raw::BTRFS_SUBVOL_RDONLY.into();
+    }
+    // SAFETY: as above; `source` stays open during the call.
+    checked(unsafe { snap_create_v2(directory.as_raw_fd(), &raw const args) }).map(drop)
+}
+
+/// Deletes a subvolume by its name in a directory.
+pub(crate) fn destroy_subvolume(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let args = vol_args(name)?;
+    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { snap_destroy_v2(directory.as_raw_fd(), &raw const args) }).map(drop)
+}
+
+/// Deletes a subvolume by its number. The kernel demands a descriptor on the
+/// same mount, and CAP_SYS_ADMIN (Linux 5.7, 949964c928dc).
+pub(crate) fn destroy_subvolume_by_id(on: BorrowedFd<'_>, id: u64) -> io::Result<()> {
+    let mut args = zeroed_vol_args();
+    args.flags = raw::BTRFS_SUBVOL_SPEC_BY_ID.into();
+    args.__bindgen_anon_2.subvolid = id;
+    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { snap_destroy_v2(on.as_raw_fd(), &raw const args) }).map(drop)
+}
+
+/// What the kernel says of the subvolume that `inside` lies in.
+pub(crate) fn subvolume_info(inside: BorrowedFd<'_>) -> io::Result<SubvolumeInfo> {
+    let mut info = MaybeUninit::<raw::btrfs_ioctl_get_subvol_info_args>::zeroed();
+    // SAFETY: the pointer is to memory of the size that the opcode says.
+    checked(unsafe { get_subvol_info(inside.as_raw_fd(), info.as_mut_ptr()) })?;
+    // SAFETY: zeroed before, filled by the kernel; integers and bytes only.
+    let info = unsafe { info.assume_init() };
+    Ok(SubvolumeInfo {
+        id: info.treeid,
+        otransid: info.otransid,
+        // The flag of the root item, not of the ioctl: bit 0 (`BTRFS_ROOT_SUBVOL_RDONLY`).
+        read_only: info.flags & 1 != 0,
+    })
+}
+
+/// The path of a directory inode, from the top of its subvolume, with a slash
+/// at its end; empty for the top itself.
+pub(crate) fn inode_path(on: BorrowedFd<'_>, tree: u64, inode: u64) -> io::Result<Vec<u8>> {
+    let mut args = MaybeUninit::<raw::btrfs_ioctl_ino_lookup_args>::zeroed();
+    // SAFETY: zeroed memory is a value of this structure of integers.
+    let args = unsafe { args.assume_init_mut() };
+    args.treeid = tree;
+    args.objectid = inode;
+    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { ino_lookup(on.as_raw_fd(), &raw mut *args) })?;
+    Ok(args.name.iter().take_while(|byte| **byte != 0).map(|byte| byte.cast_unsigned()).collect())
+}
+
+/// The read-only flag of the subvolume that `top` is the top of.
+pub(crate) fn set_read_only(top: BorrowedFd<'_>, read_only: bool) -> io::Result<()> {
+    let mut flags = 0u64;
+    // SAFETY: the pointer is to an integer of the size that the opcode says.
+    checked(unsafe { subvol_getflags(top.as_raw_fd(), &raw mut flags) })?;
+    let bit = u64::from(raw::BTRFS_SUBVOL_RDONLY);
+    let flags = if read_only { flags | bit } else { flags & !bit };
+    // SAFETY: as above.
+    checked(unsafe { subvol_setflags(top.as_raw_fd(), &raw const flags) }).map(drop)
+}
+
+/// Writes out all data and waits for a transaction commit; wakes the cleaner.
+pub(crate) fn sync(on: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the opcode takes no argument.
+    checked(unsafe { sync_fs(on.as_raw_fd()) }).map(drop)
+}
+
+/// Items of a tree, as many as fit: how many, and their bytes as the kernel
+/// lays them out (a header, then the item, unaligned).
+pub(crate) fn tree_search(on: BorrowedFd<'_>, key: &SearchKey) -> io::Result<(u32, Box<[u8]>)> {
+    let raw_key = raw::btrfs_ioctl_search_key {
+        tree_id: key.tree,
+        min_objectid: key.objects.0,
+        max_objectid: key.objects.1,
+        min_offset: key.offsets.0,
+        max_offset: key.offsets.1,
+        min_transid: key.min_transid,
+        max_transid: u64::MAX,
+        min_type: key.types.0,
+        max_type: key.types.1,
+        nr_items: u32::MAX,
+        unused: 0,
+        unused1: 0,
+        unused2: 0,
+        unused3: 0,
+        unused4: 0,
+    };
+    let mut args =
+        Box::new(SearchArgs { key: raw_key, buf_size: SEARCH_BUFFER as u64, buf: [0; SEARCH_BUFFER] });
+    // SAFETY: the kernel writes at most `buf_size` bytes behind the head, which `buf` holds.
+    checked(unsafe { tree_search_v2(on.as_raw_fd(), &raw mut *args) })?;
+    Ok((args.key.nr_items, args.buf.as_slice().into()))
+}
+
+/// Makes a mounted file system fill its device.
+pub(crate) fn resize_to_device(on: BorrowedFd<'_>) -> io::Result<()> {
+    let mut args = MaybeUninit::<raw::btrfs_ioctl_vol_args>::zeroed();
+    // SAFETY: zeroed memory is a value of this structure of integers.
+    let args = unsafe { args.assume_init_mut() };
+    for (to, from) in args.name.iter_mut().zip(b"1:max") {
+        *to = from.cast_signed();
+    }
+    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { resize_device(on.as_raw_fd(), &raw const *args) }).map(drop)
+}
+
+/// The number of a loop device that nobody uses; somebody else can take it
+/// before we do.
+pub(crate) fn free_loop_device(control: BorrowedFd<'_>) -> io::Result<i32> {
+    // SAFETY: the opcode takes no argument.
+    checked(unsafe { loop_ctl_get_free(control.as_raw_fd()) })
+}
+
+/// Attaches a file to a free loop device, to be detached by the kernel when
+/// its last user is gone.
+pub(crate) fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>, direct: bool) -> io::Result<()> {
+    let mut config = MaybeUninit::<raw_loop::loop_config>::zeroed();
+    // SAFETY: zeroed memory is a value of this structure of integers.
+    let config = unsafe { config.assume_init_mut() };
+    config.fd = file.as_raw_fd().cast_unsigned();
+    config.info.lo_flags = raw_loop::LO_FLAGS_AUTOCLEAR as u32;
+    if direct {
+        config.info.lo_flags |= raw_loop::LO_FLAGS_DIRECT_IO as u32;
+    }
+    // SAFETY: `config` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { loop_configure(device.as_raw_fd(), &raw const *config) }).map(drop)
+}
+
+/// Device and inode number of the file behind a loop device.
+pub(crate) fn loop_backing_file(device: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let mut info = MaybeUninit::<raw_loop::loop_info64>::zeroed();
+    // SAFETY: the pointer is to memory of the size that the kernel writes.
+    checked(unsafe { loop_get_status64(device.as_raw_fd(), info.as_mut_ptr()) })?;
+    // SAFETY: zeroed before, filled by the kernel; integers and bytes only.
+    let info = unsafe { info.assume_init() };
+    Ok((info.lo_device, info.lo_inode))
+}
+
+/// Makes a loop device as large as its file has become.
+pub(crate) fn update_loop_size(device: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the opcode takes no argument.
+    checked(unsafe { loop_set_capacity(device.as_raw_fd()) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    #[test]
+    fn opcodes_are_those_of_the_kernel_headers() {
+        let computed = [
+            (
+                nix::request_code_write!(MAGIC, 23, size_of::<raw::btrfs_ioctl_vol_args_v2>()),
+                ioctl::BTRFS_IOC_SNAP_CREATE_V2,
+            ),
+            (
+                nix::request_code_write!(MAGIC, 24, size_of::<raw::btrfs_ioctl_vol_args_v2>()),
+                ioctl::BTRFS_IOC_SUBVOL_CREATE_V2,
+            ),
+            (
+                nix::request_code_write!(MAGIC, 63, size_of::<raw::btrfs_ioctl_vol_args_v2>()),
+                ioctl::BTRFS_IOC_SNAP_DESTROY_V2,
+            ),
+            (
+                nix::request_code_write!(MAGIC, 3, size_of::<raw::btrfs_ioctl_vol_args>()),
+                ioctl::BTRFS_IOC_RESIZE,
+            ),
+            (
+                nix::request_code_read!(MAGIC, 60, size_of::<raw::btrfs_ioctl_get_subvol_info_args>()),
+                ioctl::BTRFS_IOC_GET_SUBVOL_INFO,
+            ),
+            (
+                nix::request_code_readwrite!(MAGIC, 18, size_of::<raw::btrfs_ioctl_ino_lookup_args>()),
+                ioctl::BTRFS_IOC_INO_LOOKUP,
+            ),
+            (nix::request_code_read!(MAGIC, 25, size_of::<u64>()), ioctl::BTRFS_IOC_SUBVOL_GETFLAGS),
+            (nix::request_code_write!(MAGIC, 26, size_of::<u64>()), ioctl::BTRFS_IOC_SUBVOL_SETFLAGS),
+            (nix::request_code_none!(MAGIC, 8), ioctl::BTRFS_IOC_SYNC),
+            (
+                nix::request_code_readwrite!(MAGIC, 17, std::mem::offset_of!(SearchArgs, buf)),
+                ioctl::BTRFS_IOC_TREE_SEARCH_V2,
+            ),
+        ];
+        for (ours, kernels) in computed {
+            assert_eq!(u64::from(kernels), ours, "{kernels:#x}");
+        }
+    }
+
+    #[test]
+    fn structures_have_the_sizes_of_the_kernel_headers() {
+        // Read off linux/btrfs.h and linux/loop.h of Linux 6.12 by a C program.
+        assert_eq!(size_of::<raw::btrfs_ioctl_vol_args>(), 4096);
+        assert_eq!(size_of::<raw::btrfs_ioctl_vol_args_v2>(), 4096);
+        assert_eq!(size_of::<raw::btrfs_ioctl_get_subvol_info_args>(), 504);
+        assert_eq!(size_of::<raw::btrfs_ioctl_ino_lookup_args>(), 4096);
+        assert_eq!(size_of::<raw::btrfs_ioctl_search_key>(), 104);
+        assert_eq!(std::mem::offset_of!(SearchArgs, buf), 112);
+        assert_eq!(size_of::<raw_loop::loop_info64>(), 232);
+        assert_eq!(size_of::<raw_loop::loop_config>(), 304);
+    }
+
+    #[test]
+    fn a_name_that_is_a_path_is_refused_before_the_kernel_sees_it() {
+        for bad in ["", "a/b", "a\0b", &"x".repeat(5000)] {
+            assert!(vol_args(OsStr::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+}
