@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn structures_have_the_sizes_of_the_kernel_headers() {
-        // Read off linux/btrfs.h and linux/loop.h of Linux 6.12 by a C program.
+        // Read off linux/btrfs.h and linux/loop.h of Linux 6.1 by a C program.
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args_v2>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_get_subvol_info_args>(), 504);

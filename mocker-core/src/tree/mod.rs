@@ -3,4 +3,5 @@
 //! the names in a tree are chosen by whoever made the image.
 
 pub mod copy;
+pub mod in_root;
 pub mod leave_out;

@@ -1,0 +1,361 @@
+//! The faithful copy of a directory tree, several files at a time.
+//!
+//! Everything that the file system can hold comes along: hard links, holes,
+//! devices, FIFOs, sockets, extended attributes with ACLs and file
+//! capabilities, owners, modes, and access and modification times in
+//! nanoseconds. Data is shared by reflink where both sides allow it. What is
+//! mounted inside the source is copied as it is seen, as `cp -a` does.
+//!
+//! `data.rs` copies contents, `metadata.rs` what describes them, `entry.rs` one
+//! entry of any type; this file has the work queue. A directory gets its owner,
+//! mode, attributes and times when the last thing in it is done: until then a
+//! set-group-id bit or a default ACL would rub off on what is made inside.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::process::{Resource, Rlimit};
+
+use crate::error::{Error, ErrorKind, Result};
+
+mod data;
+mod entry;
+mod metadata;
+
+/// Entries that are handed to a worker at once: enough to make the queue's
+/// lock cheap, few enough that two workers share a directory of some hundreds.
+const BATCH: usize = 32;
+
+/// More workers than this do not make a disk faster.
+const MOST_WORKERS: usize = 8;
+
+/// Watches a copy and may stop it; called from several threads.
+pub trait Progress: Sync {
+    /// So many entries more are done.
+    fn entries(&self, count: u64);
+
+    /// So many bytes are about to be written. Shared ones do not count.
+    ///
+    /// # Errors
+    /// An error stops the copy, and comes out of it.
+    fn data(&self, bytes: u64) -> Result<()>;
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// Files, directories and everything else, the top directory included.
+    pub entries: u64,
+    /// Bytes of data that were written.
+    pub bytes: u64,
+    /// Bytes of data that are shared with the source.
+    pub reflinked: u64,
+}
+
+/// Copies what is in the directory `source` into the empty directory
+/// `destination`, which takes over the source's own metadata too.
+///
+/// The source is only read, without touching access times where that is
+/// allowed. The copy is not synced.
+///
+/// # Errors
+/// The first failure of any worker, with the path; whatever
+/// [`Progress::data`] refuses. What was copied so far stays.
+pub fn copy_tree(
+    source: BorrowedFd<'_>,
+    destination: BorrowedFd<'_>,
+    progress: &dyn Progress,
+) -> Result<Copied> {
+    raise_descriptor_limit();
+    let failed = |errno| Error::io("cannot open the directory to copy", errno);
+    let top = Directory {
+        name: CString::default(),
+        parent: None,
+        source: open_source_directory(source, c".").map_err(failed)?,
+        destination: rustix::io::fcntl_dupfd_cloexec(destination, 0).map_err(failed)?,
+    };
+    let job = Job {
+        progress,
+        umask: metadata::umask()?,
+        queue: Mutex::new(Queue { tasks: vec![Task::List(Arc::new(top))], busy: 0, failure: None }),
+        changed: Condvar::new(),
+        links: Mutex::default(),
+        reflink: AtomicBool::new(true),
+        copy_range: AtomicBool::new(true),
+        entries: AtomicU64::new(1),
+        bytes: AtomicU64::new(0),
+        reflinked: AtomicU64::new(0),
+        top: destination,
+    };
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS);
+    std::thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(|| job.work());
+        }
+        job.work();
+    });
+    if let Some(failure) = lock(&job.queue).failure.take() {
+        return Err(failure);
+    }
+    progress.entries(1);
+    Ok(Copied {
+        entries: job.entries.load(Ordering::Relaxed),
+        bytes: job.bytes.load(Ordering::Relaxed),
+        reflinked: job.reflinked.load(Ordering::Relaxed),
+    })
+}
+
+/// A deep tree needs two descriptors for each level. What the hard limit
+/// allows is ours to take; without it a very deep tree fails with a clear
+/// error.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(errno) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        crate::story!("the limit of open files stays as it is: {errno}");
+    }
+}
+
+fn open_source_directory(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    metadata::open_quietly(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)
+}
+
+/// A directory that is being copied; finished when the last task lets go.
+struct Directory {
+    name: CString,
+    parent: Option<Arc<Directory>>,
+    source: OwnedFd,
+    destination: OwnedFd,
+}
+
+impl Directory {
+    /// The path of an entry from the top of the source, for messages.
+    fn path_of(&self, name: &CStr) -> PathBuf {
+        let mut names = vec![name.to_owned()];
+        let mut here = self;
+        while let Some(parent) = &here.parent {
+            names.push(here.name.clone());
+            here = parent;
+        }
+        names.iter().rev().map(|name| Path::new(OsStr::from_bytes(name.to_bytes()))).collect()
+    }
+}
+
+enum Task {
+    /// List a directory and queue what is in it.
+    List(Arc<Directory>),
+    /// Make a directory, then list it.
+    Make(Arc<Directory>, CString),
+    /// Copy entries that are no directories.
+    Copy(Arc<Directory>, Vec<CString>),
+}
+
+struct Queue {
+    tasks: Vec<Task>,
+    busy: usize,
+    failure: Option<Error>,
+}
+
+struct Job<'a> {
+    progress: &'a dyn Progress,
+    umask: u32,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    /// The first place of each inode that has several names.
+    links: Mutex<HashMap<(u64, u64), PathBuf>>,
+    reflink: AtomicBool,
+    copy_range: AtomicBool,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    reflinked: AtomicU64,
+    top: BorrowedFd<'a>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A worker that panicked left nothing half-changed: each change is one push or one insert.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Job<'_> {
+    fn work(&self) {
+        let mut buffer = Vec::new();
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.failure.is_some() {
+                queue.tasks.clear();
+                return;
+            }
+            // The newest task first: depth before breadth keeps few directories open.
+            if let Some(task) = queue.tasks.pop() {
+                queue.busy += 1;
+                drop(queue);
+                let outcome = self.perform(task, &mut buffer);
+                queue = lock(&self.queue);
+                queue.busy -= 1;
+                match outcome {
+                    Ok(more) => queue.tasks.extend(more),
+                    Err(error) => {
+                        queue.failure.get_or_insert(error);
+                    }
+                }
+                self.changed.notify_all();
+            } else if queue.busy == 0 {
+                return;
+            } else {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn perform(&self, task: Task, buffer: &mut Vec<u8>) -> Result<Vec<Task>> {
+        match task {
+            Task::List(directory) => {
+                let tasks = self.list(&directory)?;
+                self.release(directory)?;
+                Ok(tasks)
+            }
+            Task::Make(parent, name) => {
+                let made = self.make_directory(&parent, &name)?;
+                self.count(1);
+                drop(parent);
+                Ok(vec![Task::List(Arc::new(made))])
+            }
+            Task::Copy(directory, names) => {
+                for name in &names {
+                    self.copy_entry(&directory, name, buffer)?;
+                }
+                self.count(names.len() as u64);
+                self.release(directory)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn count(&self, entries: u64) {
+        self.entries.fetch_add(entries, Ordering::Relaxed);
+        self.progress.entries(entries);
+    }
+
+    /// Lets go of a directory; whoever is the last sets its metadata, and
+    /// lets go of its parent.
+    fn release(&self, directory: Arc<Directory>) -> Result<()> {
+        let mut next = Some(directory);
+        while let Some(directory) = next.take() {
+            let Some(last) = Arc::into_inner(directory) else { break };
+            metadata::copy_to_directory(&last.source, &last.destination).map_err(|failure| {
+                failure
+                    .into_error(&last.parent.as_ref().map_or_else(|| "/".into(), |up| up.path_of(&last.name)))
+            })?;
+            next = last.parent;
+        }
+        Ok(())
+    }
+
+    fn list(&self, directory: &Arc<Directory>) -> Result<Vec<Task>> {
+        let failed = |errno| {
+            let path = directory.parent.as_ref().map_or_else(|| "/".into(), |up| up.path_of(&directory.name));
+            Error::io(format_args!("cannot list '{}'", path.display()), errno)
+        };
+        // Reading through a descriptor of its own: the place in the listing is the descriptor's.
+        let listing =
+            open_source_directory(std::os::fd::AsFd::as_fd(&directory.source), c".").map_err(failed)?;
+        let mut directories = Vec::new();
+        let mut others = Vec::new();
+        for entry in rustix::fs::Dir::new(listing).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                    let stat = rustix::fs::statat(&directory.source, name, flags).map_err(failed)?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                known => known,
+            };
+            if kind == FileType::Directory {
+                directories.push(Task::Make(directory.clone(), name.to_owned()));
+            } else {
+                others.push(name.to_owned());
+            }
+        }
+        let batches = others.chunks(BATCH).map(|names| Task::Copy(directory.clone(), names.to_vec()));
+        directories.extend(batches);
+        Ok(directories)
+    }
+
+    fn make_directory(&self, parent: &Arc<Directory>, name: &CStr) -> Result<Directory> {
+        let open = || {
+            let source = open_source_directory(std::os::fd::AsFd::as_fd(&parent.source), name)?;
+            rustix::fs::mkdirat(&parent.destination, name, Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let destination = rustix::fs::openat(&parent.destination, name, flags, Mode::empty())?;
+            Ok::<_, rustix::io::Errno>((source, destination))
+        };
+        let (source, destination) = open().map_err(|errno| {
+            let error = Error::io(
+                format_args!("cannot copy the directory '{}'", parent.path_of(name).display()),
+                errno,
+            );
+            if errno == rustix::io::Errno::MFILE {
+                error.with_hint(
+                    "the tree is deeper than the limit of open files allows: raise it with 'ulimit -n'",
+                )
+            } else {
+                error
+            }
+        })?;
+        Ok(Directory { name: name.to_owned(), parent: Some(parent.clone()), source, destination })
+    }
+}
+
+/// A failure on one entry, before its path is known.
+#[derive(Debug)]
+enum Failure {
+    /// A kernel call failed.
+    Kernel(&'static str, rustix::io::Errno),
+    /// An extended attribute cannot be set.
+    Attribute(CString, rustix::io::Errno),
+    /// The watcher stopped the copy.
+    Stopped(Error),
+}
+
+impl Failure {
+    fn into_error(self, path: &Path) -> Error {
+        let shown = crate::image::printable(&path.to_string_lossy());
+        match self {
+            Self::Kernel(operation, errno) => Error::io(format_args!("cannot {operation} '{shown}'"), errno),
+            Self::Attribute(name, errno) => {
+                let name = name.to_string_lossy();
+                let error = Error::io(
+                    format_args!("cannot keep the extended attribute '{name}' of '{shown}'"),
+                    errno,
+                );
+                match error.kind() {
+                    ErrorKind::NoSpace | ErrorKind::Unsupported => error.with_hint(
+                        "the file system of the store cannot hold it (a pool takes up to 3.9 KiB); remove the \
+                         attribute, or use a root on another btrfs",
+                    ),
+                    _ => error,
+                }
+            }
+            Self::Stopped(error) => error,
+        }
+    }
+}
+
+/// For `map_err`: names the operation.
+fn during(operation: &'static str) -> impl Fn(rustix::io::Errno) -> Failure {
+    move |errno| Failure::Kernel(operation, errno)
+}
+
+#[cfg(test)]
+mod tests;
