@@ -181,7 +181,7 @@ impl Engine {
         }
         drop(tree);
         crash_point!("run.after-targets");
-        let mut log = LogWriter::open(&directory.join("log"))?;
+        let log = LogWriter::open(directory.join("log"))?;
         let held = sandbox::spawn(&Spec {
             rootfs: rootfs.clone(),
             argv: this.argv.clone(),
@@ -202,7 +202,7 @@ impl Engine {
         this.process = Some(process);
         crash_point!("run.after-start");
         crate::story!("container {}: running {}", this.id, command::shown(&this.argv));
-        let ended = held.supervise(&mut log)?;
+        let ended = held.supervise(&log)?;
         crash_point!("run.after-exit");
         crate::story!("container {}: ended with status {}", this.id, ended.status);
         Ok(ended)

@@ -88,7 +88,7 @@ fn look(top: &Path) -> BTreeMap<OsString, String> {
             }
             FileType::Symlink => line += &format!(" {:?}", std::fs::read_link(&path).unwrap()),
             FileType::RegularFile => {
-                line += &format!(" {} bytes {:?}", meta.len(), content(&path, meta.len()))
+                line += &format!(" {} bytes {:?}", meta.len(), content(&path, meta.len()));
             }
             _ => {}
         }
