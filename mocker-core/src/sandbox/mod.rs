@@ -1,63 +1,86 @@
-//! STUB
-#![allow(missing_docs, missing_debug_implementations, unused)]
-use crate::error::*;
-use serde::{Deserialize, Serialize};
-use std::{ffi::OsString, path::PathBuf};
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Network {
-    #[default]
-    Host,
-    None,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProcessIdentity {
-    pub pid: i32,
-    pub start_time: u64,
-}
-impl ProcessIdentity {
-    pub fn kill(&self) -> Result<bool> {
-        Ok(true)
-    }
-}
-pub struct BoundFile {
-    pub source: PathBuf,
-    pub target: PathBuf,
-}
+//! Runs one command in namespaces of its own, in a directory that becomes its
+//! root.
+//!
+//! Two processes of ours take part. The **supervisor** is the caller: a
+//! process with a single thread, which [`spawn`]s the container, waits for it
+//! in [`Held::supervise`], and takes it along when it dies. The **init stage**
+//! is the same program again, executed from a read-only detached bind inside
+//! the new namespaces (see [`run_init_stage_if_asked`]); it builds the root,
+//! gives up its rights and becomes the command, which so is process 1.
+//!
+//! The container dies with its supervisor, by a parent-death signal. One case
+//! escapes it: the kernel forgets that signal when the command changes its own
+//! user id (prctl(2), `PR_SET_PDEATHSIG`). Therefore whoever finds a container
+//! without a supervisor kills it by its [`ProcessIdentity`] before anything
+//! else.
+
+mod capabilities;
+mod command;
+mod devices;
+mod init;
+mod log;
+mod mounts;
+mod output;
+mod process;
+mod relay;
+mod root;
+mod signals;
+mod spawn;
+mod supervise;
+mod sys;
+mod user;
+mod wire;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use init::run_init_stage_if_asked;
+pub use log::{LogReader, LogWriter, Record, Stream};
+pub use process::ProcessIdentity;
+pub use spawn::{Held, spawn};
+pub use supervise::Ended;
+
+/// What to run, and in what surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
+    /// The tree that becomes the container's root: a path on the host, made by
+    /// the engine, absolute. Its `/proc`, `/sys` and `/dev` exist.
     pub rootfs: PathBuf,
+    /// The command and its arguments; not empty. A command without a slash is
+    /// looked up in the `PATH` of [`Spec::env`], inside the root.
     pub argv: Vec<OsString>,
+    /// The whole environment, names and values. Only `HOME` is added, from the
+    /// image's `/etc/passwd`, where it is missing.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The working directory, absolute, in the container. It must exist.
     pub cwd: PathBuf,
+    /// Whose rights the command has: empty for root, or `name`, `uid`,
+    /// `name:group`, `uid:gid` and their mixtures, as in an OCI image config.
     pub user: String,
+    /// The host name, at most 64 bytes.
     pub hostname: String,
+    /// Which network the container sees.
     pub network: Network,
+    /// Files of the engine to be seen in the container.
     pub files: Vec<BoundFile>,
 }
-pub struct Held;
-impl Held {
-    pub fn identity(&self) -> ProcessIdentity {
-        ProcessIdentity { pid: 1, start_time: 1 }
-    }
-    pub fn supervise(self, log: &mut LogWriter) -> Result<Ended> {
-        Ok(Ended { status: 0, failure: None })
-    }
+
+/// Which network a container sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The host's.
+    #[default]
+    Host,
+    /// A new one that has nothing but a loopback interface.
+    None,
 }
-pub struct Ended {
-    pub status: u8,
-    pub failure: Option<Error>,
-}
-pub fn spawn(spec: &Spec) -> Result<Held> {
-    Ok(Held)
-}
-pub struct LogWriter;
-impl LogWriter {
-    pub fn open(p: &std::path::Path) -> Result<Self> {
-        Ok(Self)
-    }
-}
-pub struct LogReader;
-impl LogReader {
-    pub fn open(p: &std::path::Path) -> Result<Self> {
-        Ok(Self)
-    }
+
+/// A file of the engine, bind-mounted over one of the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundFile {
+    /// The file on the host, made by the engine.
+    pub source: PathBuf,
+    /// The regular file in the container that it covers; symbolic links on the
+    /// way are resolved inside the root.
+    pub target: PathBuf,
 }

@@ -1,0 +1,164 @@
+//! The init stage: from a fresh process in new namespaces to the command.
+//!
+//! It starts as process 1 of the container, which still sees the host's files,
+//! and can do anything. Until it gives up its rights it executes nothing,
+//! loads nothing and believes nothing that comes from the image. Everything is
+//! ready before the supervisor says go; what is left is the exec.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::sys::signal::SigSet;
+use rustix::fs::Mode;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{
+    DumpableBehavior, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+};
+use rustix::thread::set_name;
+
+use super::command::Command;
+use super::wire::{self, FAILED, GO, STARTING, shown};
+use super::{Network, Spec, capabilities, devices, mounts, relay, root, sys, user};
+use crate::{Error, ErrorKind, Result, story};
+
+/// The name under which the program is executed as the init stage.
+pub(super) const NAME: &str = "mocker-init";
+
+/// What the process ends with when the command never started.
+const FAILURE: i32 = 125;
+
+/// Becomes a container's command, if this process was started to be one, and
+/// then never returns; otherwise does nothing.
+///
+/// To be called first thing in `main` by every program that calls
+/// [`spawn`](super::spawn()), before any thread exists.
+pub fn run_init_stage_if_asked() {
+    let mut args = std::env::args_os();
+    // Whoever takes the name without being process 1 has no namespaces of its own to build in.
+    if args.next().is_none_or(|name| name != NAME) || !getpid().is_init() {
+        return;
+    }
+    run(args.next());
+    #[expect(clippy::exit, reason = "the process has no other purpose, and no caller to return to")]
+    std::process::exit(FAILURE);
+}
+
+/// The whole life of the stage; returns only where there is no command.
+fn run(control: Option<OsString>) {
+    // Nobody may look into this process, and it must not survive its supervisor.
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok()
+        && set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
+    let number = control.and_then(|number| number.to_str()?.parse().ok());
+    let (true, Some(Ok(control))) = (hidden, number.map(sys::adopt)) else { return };
+    let mut control = UnixStream::from(control);
+    let Some((verbosity, spec)) = wire::receive_order(&control) else { return };
+    if verbosity > 0
+        && let Ok(control) = control.try_clone()
+    {
+        // Cannot fail: this is the first and only one in the process.
+        let _set = tracing::subscriber::set_global_default(relay::Relay { control, verbosity });
+    }
+    let failure = match prepare(&spec) {
+        Ok(command) => match await_go(&mut control) {
+            Some(()) => start(&command, &control),
+            // The supervisor is gone, and nobody is left to report to.
+            None => return,
+        },
+        Err(error) => error,
+    };
+    // If it does not arrive, then because nobody is there to read it.
+    let _sent = wire::send(&control, FAILED, &wire::pack_error(&failure));
+}
+
+/// Builds the container around this process, and cuts its rights.
+fn prepare(spec: &Spec) -> Result<Command> {
+    let _shown_by_ps = set_name(c"mocker-init");
+    mounts::make_private()?;
+    // What must come from the host is taken while it is in sight.
+    let files = mounts::detach_files(&spec.files)?;
+    let host_devices = devices::detach_devices()?;
+    umask(Mode::empty());
+    story!("entering {} as the root directory", shown(&spec.rootfs));
+    let root = mounts::enter(&spec.rootfs)?;
+    mounts::bind_files(root.as_fd(), &spec.files, &files)?;
+    story!("mounting /dev, /proc and /sys of the container");
+    let dev = devices::mount_dev(root.as_fd(), &host_devices)?;
+    mounts::mount_kernel_views(root.as_fd(), dev.as_fd())?;
+    if spec.network == Network::None {
+        bring_loopback_up()?;
+    }
+    rustix::system::sethostname(spec.hostname.as_bytes()).map_err(|error| {
+        Error::io(format!("cannot set the host name '{}'", shown(OsStr::new(&spec.hostname))), error)
+            .with_hint("it has at most 64 bytes")
+    })?;
+    // A session of its own, so that a terminal's Ctrl-C comes through the supervisor only.
+    setsid().map_err(|error| Error::io("cannot start a session", error))?;
+    sys::join_new_session_keyring().map_err(|error| Error::io("cannot make a session keyring", error))?;
+    umask(Mode::WGRP | Mode::WOTH);
+
+    let identity = user::look_up(root.as_fd(), &spec.user)?;
+    enter_working_directory(&root, &spec.cwd)?;
+    let mut env = spec.env.clone();
+    if !env.iter().any(|(name, _)| name == b"HOME") {
+        env.push((b"HOME".to_vec(), identity.home.clone()));
+    }
+    let command = Command::new(&spec.argv, &env)?;
+    story!("giving up all rights but a container's, as user {}", identity.uid);
+    capabilities::give_up_rights(&identity)?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| Error::io("cannot tie the container to its supervisor", error))?;
+    Ok(command)
+}
+
+/// Waits for the supervisor's word. It is the last thing that can tell of the
+/// supervisor's death before the parent-death signal was set: from here on
+/// the signal does.
+fn await_go(control: &mut UnixStream) -> Option<()> {
+    let mut word = [0];
+    control.read_exact(&mut word).ok()?;
+    (word[0] == GO).then_some(())
+}
+
+/// Becomes the command; comes back with the reason why not.
+fn start(command: &Command, control: &UnixStream) -> Error {
+    let clean = || -> std::io::Result<()> {
+        sys::default_dispositions();
+        SigSet::empty().thread_set_mask()?;
+        wire::send(control, STARTING, &[])?;
+        // The control socket too: its end tells the supervisor that the exec went well.
+        sys::close_on_exec_from(3)
+    };
+    match clean() {
+        Ok(()) => command.exec(),
+        Err(error) => Error::io("cannot clean up before the command", error),
+    }
+}
+
+fn bring_loopback_up() -> Result<()> {
+    let up = || -> std::io::Result<()> {
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        sys::loopback_up(socket.as_fd())
+    };
+    up().map_err(|error| Error::io("cannot switch the loopback interface on", error))
+}
+
+/// Enters the directory and makes sure that it lies inside the root: one
+/// outside has no path, and the kernel says so (CVE-2024-21626; getcwd(2)).
+fn enter_working_directory(root: &OwnedFd, path: &Path) -> Result<()> {
+    let failed = |error| Error::io(format!("cannot enter the working directory {}", shown(path)), error);
+    if !path.is_absolute() {
+        let text = format!("the working directory '{}' is not an absolute path", shown(path));
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
+    let directory = root::working_directory(root.as_fd(), path)?;
+    rustix::process::fchdir(directory).map_err(failed)?;
+    let real = rustix::process::getcwd(Vec::new()).map_err(failed)?;
+    if !real.to_bytes().starts_with(b"/") {
+        let text = format!("the working directory {} lies outside the container", shown(path));
+        return Err(Error::new(ErrorKind::Conflict, text));
+    }
+    Ok(())
+}

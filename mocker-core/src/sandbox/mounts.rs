@@ -1,0 +1,242 @@
+//! Makes the tree the container's root, and mounts what the kernel shows there.
+//!
+//! Everything is mounted by descriptor (fsopen, open_tree, move_mount; Linux
+//! 5.2, with mount_setattr 5.12), in a mount namespace that belongs to the
+//! container alone, so that nothing is left when its processes are gone.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+    unmount,
+};
+
+use super::wire::shown;
+use super::{BoundFile, root, sys};
+use crate::{Error, ErrorKind, Result, trace};
+
+/// What a mount that holds no programs has.
+pub(super) const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+pub(super) const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
+
+/// What shows the host through `/proc`, hidden as Docker hides it (moby
+/// `daemon/pkg/oci/defaults.go`).
+const MASKED_IN_PROC: &[&str] = &[
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
+const MASKED_IN_SYS: &[&str] = &["firmware", "devices/virtual/powercap"];
+/// What changes the host through `/proc`, from the same list.
+const READ_ONLY_IN_PROC: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC` of linux/magic.h.
+const PROC_MAGIC: u64 = 0x9fa0;
+const SYSFS_MAGIC: u64 = 0x6265_6572;
+
+/// Cuts the mount namespace off from the one it was copied from.
+pub(super) fn make_private() -> Result<()> {
+    trace::kernel_call("mount(2)", format_args!("/, MS_REC|MS_PRIVATE"), || {
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    })
+    .map_err(|error| Error::io("cannot make the mounts of the container private", error))
+}
+
+/// The engine's files, as detached mounts; to be taken before the root
+/// changes, because afterwards the host's paths are out of reach.
+pub(super) fn detach_files(files: &[BoundFile]) -> Result<Vec<OwnedFd>> {
+    files
+        .iter()
+        .map(|file| {
+            let shown = shown(&file.source);
+            let mount = clone_mount(CWD, &file.source)
+                .map_err(|error| Error::io(format!("cannot take the file {shown}"), error))?;
+            if root::kind(mount.as_fd()).ok() != Some(FileType::RegularFile) {
+                return Err(Error::new(ErrorKind::InvalidInput, format!("{shown} is not a regular file")));
+            }
+            sys::mount_setattr(mount.as_fd(), INERT)
+                .map_err(|error| Error::io(format!("cannot restrict the mount of {shown}"), error))?;
+            Ok(mount)
+        })
+        .collect()
+}
+
+/// Makes the tree at `rootfs` the root of this mount namespace and lets go of
+/// the old one; answers a descriptor of the new root.
+///
+/// The tree is mounted without devices: the container has `CAP_MKNOD`, and
+/// could otherwise open the host's disks. It is mounted without set-id too;
+/// no_new_privs makes that void for its programs anyway, but a file that has
+/// capabilities would also make the kernel forget the parent-death signal.
+pub(super) fn enter(rootfs: &Path) -> Result<OwnedFd> {
+    let shown = shown(rootfs);
+    let failed = |error: Errno| Error::io(format!("cannot make {shown} the root"), error);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = openat(CWD, rootfs, flags, Mode::empty()).map_err(failed)?;
+    let tree = trace::kernel_call("open_tree(2)", format_args!("{shown}, OPEN_TREE_CLONE"), || {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        open_tree(&place, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
+    })
+    .map_err(failed)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    trace::kernel_call("mount_setattr(2)", format_args!("{shown}, nodev, nosuid"), || {
+        sys::mount_setattr(tree.as_fd(), attributes)
+    })
+    .map_err(|error| Error::io(format!("cannot mount {shown} without devices"), error))?;
+    attach(tree.as_fd(), place.as_fd(), &shown).map_err(failed)?;
+    rustix::process::fchdir(&tree).map_err(failed)?;
+    trace::kernel_call("pivot_root(2)", format_args!("{shown}"), || rustix::process::pivot_root(".", "."))
+        .map_err(|error| {
+            let error = failed(error);
+            match error.kind() {
+                ErrorKind::InvalidInput => error.with_hint("the host's own root must not be an initramfs"),
+                _ => error,
+            }
+        })?;
+    // The old root now lies on top of the new one, at the same place (pivot_root(2)).
+    trace::kernel_call("umount2(2)", format_args!("the host's root, MNT_DETACH"), || {
+        unmount(".", UnmountFlags::DETACH)
+    })
+    .map_err(|error| Error::io("cannot let go of the host's root", error))?;
+    rustix::process::chdir("/").map_err(failed)?;
+    openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
+}
+
+/// Covers files of the container by files of the engine. All targets are
+/// resolved before the first is covered, so two that are one are no error:
+/// the last file is the one to be seen.
+pub(super) fn bind_files(root: BorrowedFd<'_>, files: &[BoundFile], sources: &[OwnedFd]) -> Result<()> {
+    let targets: Vec<_> =
+        files.iter().map(|file| root::bind_target(root, &file.target)).collect::<Result<_>>()?;
+    for ((file, source), target) in files.iter().zip(sources).zip(&targets) {
+        let name = shown(&file.target);
+        attach(source.as_fd(), target.as_fd(), &name)
+            .map_err(|error| Error::io(format!("cannot mount over {name} of the container"), error))?;
+    }
+    Ok(())
+}
+
+/// Mounts `/proc` and `/sys`, and covers in them what is the host's affair.
+/// Comes after `/dev`, whose `null` covers files.
+pub(super) fn mount_kernel_views(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
+    let proc = mount_new(root, "proc", "proc", &[], INERT)?;
+    verify(root, "proc", PROC_MAGIC)?;
+    let sys = mount_new(root, "sys", "sysfs", &[], INERT | READ_ONLY)?;
+    verify(root, "sys", SYSFS_MAGIC)?;
+    for name in READ_ONLY_IN_PROC {
+        let Some(place) = beneath(proc.as_fd(), name)? else { continue };
+        let protect = || -> std::io::Result<()> {
+            let view = clone_mount(proc.as_fd(), Path::new(name))?;
+            sys::mount_setattr(view.as_fd(), INERT | READ_ONLY)?;
+            Ok(attach(view.as_fd(), place.as_fd(), &format!("/proc/{name}"))?)
+        };
+        protect().map_err(|error| Error::io(format!("cannot make /proc/{name} read-only"), error))?;
+    }
+    let mut empty = None;
+    let masked = MASKED_IN_PROC.iter().map(|name| ("proc", proc.as_fd(), name));
+    for (view, above, name) in masked.chain(MASKED_IN_SYS.iter().map(|name| ("sys", sys.as_fd(), name))) {
+        let Some(place) = beneath(above, name)? else { continue };
+        let mut mask = || -> std::io::Result<()> {
+            let cover = if root::kind(place.as_fd())? == FileType::Directory {
+                match &empty {
+                    // The first one is attached by now, and can be cloned like any mount.
+                    Some((above, name)) => clone_mount(*above, Path::new(name))?,
+                    None => new_mount("tmpfs", &[("size", "0"), ("mode", "755")], INERT | READ_ONLY)?,
+                }
+            } else {
+                clone_mount(dev, Path::new("null"))?
+            };
+            attach(cover.as_fd(), place.as_fd(), &format!("/{view}/{name}"))?;
+            if root::kind(place.as_fd())? == FileType::Directory {
+                empty.get_or_insert((above, *name));
+            }
+            Ok(())
+        };
+        mask().map_err(|error| Error::io(format!("cannot hide /{view}/{name}"), error))?;
+    }
+    Ok(())
+}
+
+/// Makes a new mount of a file system and puts it on the directory `name`
+/// right beneath `root`; answers the mount's root.
+pub(super) fn mount_new(
+    root: BorrowedFd<'_>,
+    name: &str,
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd> {
+    let place = root::mount_point(root, name)?;
+    let failed = |error: Errno| Error::io(format!("cannot mount {kind} on /{name} of the container"), error);
+    let mount = new_mount(kind, options, attributes).map_err(failed)?;
+    attach(mount.as_fd(), place.as_fd(), &format!("/{name}")).map_err(failed)?;
+    Ok(mount)
+}
+
+/// Makes a detached mount of a new file system.
+pub(super) fn new_mount(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Errno> {
+    trace::kernel_call("fsmount(2)", format_args!("{kind} {options:?}"), || {
+        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        for (key, value) in options {
+            fsconfig_set_string(&context, *key, *value)?;
+        }
+        // What /proc/self/mountinfo shows as the source.
+        fsconfig_set_string(&context, "source", kind)?;
+        fsconfig_create(&context)?;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    })
+}
+
+/// Makes a detached mount of what is at a path, and of nothing beneath it.
+pub(super) fn clone_mount(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    trace::kernel_call("open_tree(2)", format_args!("{}, OPEN_TREE_CLONE", shown(path)), || {
+        open_tree(at, path, flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW)
+    })
+}
+
+/// Puts a detached mount on a place; both are descriptors.
+pub(super) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    trace::kernel_call("move_mount(2)", format_args!("to {name}"), || move_mount(mount, "", place, "", flags))
+}
+
+/// Opens a name in one of the kernel's own views; `None` where it is missing.
+fn beneath(view: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match openat2(view, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(Error::io(format!("cannot open {name} of the kernel's view"), error)),
+    }
+}
+
+/// Checks that a path shows what was mounted there, and not something else.
+fn verify(root: BorrowedFd<'_>, name: &str, magic: u64) -> Result<()> {
+    let failed = |error: Errno| Error::io(format!("cannot check /{name} of the container"), error);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let found = openat2(root, name, flags, Mode::empty(), resolve).map_err(failed)?;
+    if fstatfs(&found).map_err(failed)?.f_type as u64 != magic {
+        let text = format!("/{name} of the container is not what was mounted there");
+        return Err(Error::new(ErrorKind::Conflict, text));
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! What the supervisor and the init stage say to each other.
+//!
+//! Both are the same program file, so there is no version. The supervisor
+//! sends one order (length and body), and later one byte, [`GO`]. The init
+//! stage sends messages of tag, length and body; the end of the stream after
+//! [`STARTING`] means that the command runs. Everything is bytes, because
+//! paths and arguments are.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::{BoundFile, Network, Spec};
+use crate::{Error, ErrorKind};
+
+/// The byte that lets the prepared container start.
+pub(super) const GO: u8 = b'G';
+
+/// Message: the command is executed next; no body.
+pub(super) const STARTING: u8 = b'S';
+/// Message: the container never started; the body is an error.
+pub(super) const FAILED: u8 = b'F';
+/// Message: an event for the trace.
+pub(super) const TOLD: u8 = b'T';
+/// Message: the init stage itself could not be executed; the body is an errno.
+pub(super) const EXEC_FAILED: u8 = b'X';
+
+/// Every kind, so that one can be sent as its place in this list.
+const KINDS: [ErrorKind; 14] = [
+    ErrorKind::Io,
+    ErrorKind::NotFound,
+    ErrorKind::AlreadyExists,
+    ErrorKind::Busy,
+    ErrorKind::Unsupported,
+    ErrorKind::InvalidInput,
+    ErrorKind::Conflict,
+    ErrorKind::NoSpace,
+    ErrorKind::PermissionDenied,
+    ErrorKind::ReadOnly,
+    ErrorKind::Corrupt,
+    ErrorKind::Interrupted,
+    ErrorKind::CommandNotFound,
+    ErrorKind::CommandNotExecutable,
+];
+
+/// The message [`EXEC_FAILED`], made without allocating.
+pub(super) fn exec_failed(errno: i32) -> [u8; 9] {
+    let [a, b, c, d] = errno.to_le_bytes();
+    [EXEC_FAILED, 4, 0, 0, 0, a, b, c, d]
+}
+
+/// Sends one message.
+pub(super) fn send(mut stream: impl Write, tag: u8, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let mut message = Vec::with_capacity(5 + body.len());
+    message.push(tag);
+    message.extend_from_slice(&length.to_le_bytes());
+    message.extend_from_slice(body);
+    stream.write_all(&message)
+}
+
+/// Takes the first whole message out of what has arrived, if there is one.
+pub(super) fn take(arrived: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
+    let (&tag, rest) = arrived.split_first()?;
+    let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+    let body = rest.get(4..4 + length)?.to_vec();
+    arrived.drain(..5 + length);
+    Some((tag, body))
+}
+
+/// Sends the order: how much of the story is wanted, and the specification.
+pub(super) fn send_order(mut stream: impl Write, spec: &Spec, verbosity: u8) -> io::Result<()> {
+    let mut order = Fields::default();
+    order.number(u64::from(verbosity));
+    order.bytes(spec.rootfs.as_os_str().as_bytes());
+    order.number(spec.argv.len() as u64);
+    spec.argv.iter().for_each(|arg| order.bytes(arg.as_bytes()));
+    order.number(spec.env.len() as u64);
+    for (name, value) in &spec.env {
+        order.bytes(name);
+        order.bytes(value);
+    }
+    order.bytes(spec.cwd.as_os_str().as_bytes());
+    order.bytes(spec.user.as_bytes());
+    order.bytes(spec.hostname.as_bytes());
+    order.number(u64::from(spec.network == Network::None));
+    order.number(spec.files.len() as u64);
+    for file in &spec.files {
+        order.bytes(file.source.as_os_str().as_bytes());
+        order.bytes(file.target.as_os_str().as_bytes());
+    }
+    let length = u32::try_from(order.0.len()).map_err(io::Error::other)?;
+    stream.write_all(&length.to_le_bytes())?;
+    stream.write_all(&order.0)
+}
+
+/// Receives what [`send_order`] sent. `None` where the stream ended early,
+/// which means that the supervisor is gone.
+pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_le_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    let mut order = Parser(&body);
+    let verbosity = u8::try_from(order.number()?).ok()?;
+    let spec = Spec {
+        rootfs: order.path()?,
+        argv: (0..order.number()?).map(|_| Some(order.os_string()?)).collect::<Option<_>>()?,
+        env: (0..order.number()?)
+            .map(|_| Some((order.bytes()?.to_vec(), order.bytes()?.to_vec())))
+            .collect::<Option<_>>()?,
+        cwd: order.path()?,
+        user: String::from_utf8(order.bytes()?.to_vec()).ok()?,
+        hostname: String::from_utf8(order.bytes()?.to_vec()).ok()?,
+        network: if order.number()? == 1 { Network::None } else { Network::Host },
+        files: (0..order.number()?)
+            .map(|_| Some(BoundFile { source: order.path()?, target: order.path()? }))
+            .collect::<Option<_>>()?,
+    };
+    Some((verbosity, spec))
+}
+
+/// Packs an error for [`FAILED`].
+pub(super) fn pack_error(error: &Error) -> Vec<u8> {
+    let mut fields = Fields::default();
+    fields.number(KINDS.iter().position(|kind| *kind == error.kind()).unwrap_or(0) as u64);
+    fields.bytes(error.to_string().as_bytes());
+    fields.bytes(error.hint().unwrap_or_default().as_bytes());
+    fields.0
+}
+
+/// Unpacks what [`pack_error`] packed.
+pub(super) fn unpack_error(body: &[u8]) -> Option<Error> {
+    let mut fields = Parser(body);
+    let kind = KINDS.get(usize::try_from(fields.number()?).ok()?)?;
+    let error = Error::new(*kind, String::from_utf8(fields.bytes()?.to_vec()).ok()?);
+    let hint = String::from_utf8(fields.bytes()?.to_vec()).ok()?;
+    Some(if hint.is_empty() { error } else { error.with_hint(hint) })
+}
+
+/// Shows bytes that somebody else chose: control characters and what is not
+/// UTF-8 are escaped, so that a message cannot drive a terminal.
+pub(super) fn shown(bytes: impl AsRef<OsStr>) -> String {
+    let quoted = format!("{:?}", bytes.as_ref());
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// A body under construction: numbers of eight bytes, and byte strings with
+/// their length in front.
+#[derive(Default)]
+pub(super) struct Fields(pub(super) Vec<u8>);
+
+impl Fields {
+    pub(super) fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// Reads what [`Fields`] wrote, in the same order.
+pub(super) struct Parser<'a>(pub(super) &'a [u8]);
+
+impl<'a> Parser<'a> {
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*number))
+    }
+
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn os_string(&mut self) -> Option<OsString> {
+        Some(OsString::from_vec(self.bytes()?.to_vec()))
+    }
+
+    fn path(&mut self) -> Option<PathBuf> {
+        self.os_string().map(PathBuf::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec {
+            rootfs: PathBuf::from(OsString::from_vec(b"/a\xff".to_vec())),
+            argv: vec![OsString::from_vec(b"x\xfe".to_vec()), OsString::new()],
+            env: vec![(b"A".to_vec(), b"\xff\n".to_vec())],
+            cwd: "/".into(),
+            user: "a:b".into(),
+            hostname: "h".into(),
+            network: Network::None,
+            files: vec![BoundFile { source: "/s".into(), target: "/t".into() }],
+        }
+    }
+
+    #[test]
+    fn an_order_arrives_byte_for_byte() {
+        let mut sent = Vec::new();
+        send_order(&mut sent, &spec(), 2).unwrap();
+        assert_eq!(receive_order(&sent[..]), Some((2, spec())));
+    }
+
+    #[test]
+    fn an_order_cut_short_anywhere_is_no_order() {
+        let mut sent = Vec::new();
+        send_order(&mut sent, &spec(), 0).unwrap();
+        for length in 0..sent.len() {
+            assert_eq!(receive_order(&sent[..length]), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn messages_are_taken_whole_and_in_order() {
+        let mut arrived = Vec::new();
+        send(&mut arrived, STARTING, b"").unwrap();
+        send(&mut arrived, FAILED, b"body").unwrap();
+        arrived.extend_from_slice(&exec_failed(2));
+        let torn = arrived.split_off(arrived.len() - 1);
+        assert_eq!(take(&mut arrived), Some((STARTING, vec![])));
+        assert_eq!(take(&mut arrived), Some((FAILED, b"body".to_vec())));
+        assert_eq!(take(&mut arrived), None);
+        arrived.extend(torn);
+        assert_eq!(take(&mut arrived), Some((EXEC_FAILED, 2i32.to_le_bytes().to_vec())));
+    }
+
+    #[test]
+    fn every_kind_of_error_comes_through_with_its_hint() {
+        for kind in KINDS {
+            let error = unpack_error(&pack_error(&Error::new(kind, "m").with_hint("h"))).unwrap();
+            assert_eq!((error.kind(), error.to_string().as_str(), error.hint()), (kind, "m", Some("h")));
+        }
+    }
+
+    #[test]
+    fn foreign_bytes_cannot_drive_the_terminal() {
+        assert_eq!(shown(OsStr::from_bytes("größe\x1b[2J\n\"".as_bytes())), "größe\\u{1b}[2J\\n\\\"");
+    }
+}
