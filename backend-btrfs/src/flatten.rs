@@ -68,7 +68,9 @@ fn stamps(stat: &rustix::fs::Stat) -> Timestamps {
 struct Unwatched;
 
 impl Progress for Unwatched {
-    fn entries(&self, _count: u64) {}
+    fn entries(&self, _count: u64) -> Result<()> {
+        Ok(())
+    }
 
     fn data(&self, _bytes: u64) -> Result<()> {
         Ok(())

@@ -97,11 +97,11 @@ pub(super) fn environment(config: &Config, hostname: &str) -> Vec<(Vec<u8>, Vec<
     complete.env.iter().filter_map(split).collect()
 }
 
-/// An argument vector as a person would type it.
-pub(super) fn shown(argv: &[OsString]) -> String {
+/// An argument vector as a person would type it in a shell.
+pub fn shown<W: AsRef<OsStr>>(argv: &[W]) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:=@%+,".contains(letter);
-    let word = |word: &OsString| {
-        let text = word.to_string_lossy();
+    let word = |word: &W| {
+        let text = word.as_ref().to_string_lossy();
         if !text.is_empty() && text.chars().all(plain) {
             text.into_owned()
         } else {

@@ -3,8 +3,6 @@
 //! Nothing is walked and nothing is copied: the backend freezes the tree, and
 //! one transaction says which image it belongs to.
 
-use std::ffi::OsString;
-
 use crate::backend::{Chain, CommitConsistency, Nested, Seal, SnapshotBackend, Then, WorkState};
 use crate::crash_point;
 use crate::engine::init::Target;
@@ -149,8 +147,8 @@ fn merged_config(
     container: &Container,
     of_image: Option<Config>,
 ) -> Result<(Config, Vec<String>)> {
-    let words = |words: &[String]| command::shown(&words.iter().map(OsString::from).collect::<Vec<_>>());
-    let command = |config: &Config| words(&[config.entrypoint.as_slice(), config.cmd.as_slice()].concat());
+    let command =
+        |config: &Config| command::shown(&[config.entrypoint.as_slice(), config.cmd.as_slice()].concat());
     match (request.config_from, of_image) {
         (ConfigFrom::Image, Some(config)) => Ok((config, Vec::new())),
         (ConfigFrom::Image, None) => Err(Error::new(

@@ -174,8 +174,8 @@ impl Admission {
 }
 
 impl Progress for Admission {
-    fn entries(&self, count: u64) {
-        self.watcher.entries(count);
+    fn entries(&self, count: u64) -> Result<()> {
+        self.watcher.entries(count)
     }
 
     fn data(&self, bytes: u64) -> Result<()> {

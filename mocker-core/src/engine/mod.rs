@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use crate::backend::{Driver, Probe, SnapshotBackend, blocking};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sandbox::LogReader;
 use crate::store::journal::Actor;
 use crate::store::lease::Lease;
 use crate::store::{Store, container, image, node};
 
 mod command;
 mod commit;
+mod forget;
 mod host_files;
 mod init;
 mod records;
@@ -30,6 +32,7 @@ mod settle;
 mod sweep;
 mod tag;
 
+pub use command::shown as shown_command;
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, Created, ImageSummary, InitRequest, Progress, Removed,
     RunRequest, Status,
@@ -106,13 +109,17 @@ impl Engine {
         container::list(self.store.read())
     }
 
-    /// Reads what a container printed so far.
+    /// Reads what a container printed so far; `None` where its command was
+    /// never started.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for an unknown container; those of the file.
-    pub fn logs(&self, name: &str) -> Result<crate::sandbox::LogReader> {
+    pub fn logs(&self, name: &str) -> Result<Option<LogReader>> {
         let container = container::find(self.store.read(), name)?;
-        crate::sandbox::LogReader::open(&self.root.container(&container.id).join("log"))
+        match LogReader::open(&self.root.container(&container.id).join("log")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// Who we are in the journal; takes the lease when first asked.

@@ -7,6 +7,6 @@ mod name;
 pub use change::apply_change;
 pub use config::Config;
 pub use name::{
-    CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, fresh_container_id, fresh_image_id,
-    printable,
+    CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, escaped, fresh_container_id,
+    fresh_image_id, printable,
 };

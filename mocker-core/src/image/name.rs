@@ -139,16 +139,20 @@ pub fn check_container_name(text: &str) -> Result<()> {
     ))
 }
 
-/// A text that is safe to show: control characters escaped, and cut where it
+/// A text that is safe to show in a message: as [`escaped`], and cut where it
 /// is longer than a line.
 pub fn printable(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut out = String::new();
-    for (count, letter) in text.chars().enumerate() {
-        if count == LONGEST {
-            out.push('…');
-            break;
-        }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// A text without control characters: a terminal would obey them.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
         if letter.is_control() || is_bidi_control(letter) {
             out.extend(letter.escape_default());
         } else {

@@ -62,7 +62,7 @@ pub(super) fn detach_devices() -> Result<Vec<OwnedFd>> {
 /// Mounts `/dev` with all that is in it; answers its root. The file mode
 /// creation mask must be 0.
 pub(super) fn mount_dev(root: BorrowedFd<'_>, devices: &[OwnedFd]) -> Result<OwnedFd> {
-    let dev = mount_new(root, "dev", "tmpfs", &[("size", "64k"), ("mode", "755")], INERT)?;
+    let dev = mount_new((root, ""), "dev", "tmpfs", &[("size", "64k"), ("mode", "755")], INERT)?;
     let failed = |name: &str, error: Errno| Error::io(format!("cannot make /dev/{name}"), error);
     for ((name, ..), device) in DEVICES.iter().zip(devices) {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -79,13 +79,13 @@ pub(super) fn mount_dev(root: BorrowedFd<'_>, devices: &[OwnedFd]) -> Result<Own
     let terminals = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     // 5 is the group `tty` of every distribution, as devpts(5) has it.
     mount_new(
-        dev.as_fd(),
+        (dev.as_fd(), "/dev"),
         "pts",
         "devpts",
         &[("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
         terminals,
     )?;
-    mount_new(dev.as_fd(), "shm", "tmpfs", &[("size", "64m"), ("mode", "1777")], INERT)?;
-    mount_new(dev.as_fd(), "mqueue", "mqueue", &[], INERT)?;
+    mount_new((dev.as_fd(), "/dev"), "shm", "tmpfs", &[("size", "64m"), ("mode", "1777")], INERT)?;
+    mount_new((dev.as_fd(), "/dev"), "mqueue", "mqueue", &[], INERT)?;
     Ok(dev)
 }

@@ -132,9 +132,9 @@ pub(super) fn bind_files(root: BorrowedFd<'_>, files: &[BoundFile], sources: &[O
 /// Mounts `/proc` and `/sys`, and covers in them what is the host's affair.
 /// Comes after `/dev`, whose `null` covers files.
 pub(super) fn mount_kernel_views(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
-    let proc = mount_new(root, "proc", "proc", &[], INERT)?;
+    let proc = mount_new((root, ""), "proc", "proc", &[], INERT)?;
     verify(root, "proc", PROC_MAGIC)?;
-    let sys = mount_new(root, "sys", "sysfs", &[], INERT | READ_ONLY)?;
+    let sys = mount_new((root, ""), "sys", "sysfs", &[], INERT | READ_ONLY)?;
     verify(root, "sys", SYSFS_MAGIC)?;
     for name in READ_ONLY_IN_PROC {
         let Some(place) = beneath(proc.as_fd(), name)? else { continue };
@@ -171,18 +171,20 @@ pub(super) fn mount_kernel_views(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> R
 }
 
 /// Makes a new mount of a file system and puts it on the directory `name`
-/// right beneath `root`; answers the mount's root.
+/// right beneath `root`, which the container sees as `above`; answers the
+/// mount's root.
 pub(super) fn mount_new(
-    root: BorrowedFd<'_>,
+    (root, above): (BorrowedFd<'_>, &str),
     name: &str,
     kind: &str,
     options: &[(&str, &str)],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd> {
     let place = root::mount_point(root, name)?;
-    let failed = |error: Errno| Error::io(format!("cannot mount {kind} on /{name} of the container"), error);
+    let failed =
+        |error: Errno| Error::io(format!("cannot mount {kind} on {above}/{name} of the container"), error);
     let mount = new_mount(kind, options, attributes).map_err(failed)?;
-    attach(mount.as_fd(), place.as_fd(), &format!("/{name}")).map_err(failed)?;
+    attach(mount.as_fd(), place.as_fd(), &format!("{above}/{name}")).map_err(failed)?;
     Ok(mount)
 }
 

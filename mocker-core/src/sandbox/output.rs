@@ -55,6 +55,8 @@ pub(super) fn copy(
             }
         }
     }
+    // Closed now, not when the container is reaped: see above.
+    drop(pipe);
     lost
 }
 

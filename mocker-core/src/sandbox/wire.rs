@@ -106,7 +106,7 @@ pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
     let verbosity = u8::try_from(order.number()?).ok()?;
     let spec = Spec {
         rootfs: order.path()?,
-        argv: (0..order.number()?).map(|_| Some(order.os_string()?)).collect::<Option<_>>()?,
+        argv: (0..order.number()?).map(|_| order.os_string()).collect::<Option<_>>()?,
         env: (0..order.number()?)
             .map(|_| Some((order.bytes()?.to_vec(), order.bytes()?.to_vec())))
             .collect::<Option<_>>()?,

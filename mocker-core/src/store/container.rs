@@ -178,6 +178,18 @@ pub fn with_lease(connection: &Connection, lease: &str) -> Result<Vec<Container>
     rows.map(|raw| finish_reading(raw.map_err(sql)?)).collect()
 }
 
+/// The containers on a backend: each id, and whether somebody runs it.
+///
+/// # Errors
+/// Those of the database.
+pub fn on_backend(connection: &Connection, backend: &str) -> Result<Vec<(String, bool)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, lease IS NOT NULL FROM container WHERE backend = ?1 ORDER BY id")
+        .map_err(sql)?;
+    let rows = statement.query_map([backend], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
 /// How many containers were made from an image.
 ///
 /// # Errors

@@ -123,6 +123,19 @@ pub fn intents_of(connection: &Connection, lease: &str) -> Result<Vec<i64>> {
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 
+/// Some intent that is under way: its verb, and its process.
+///
+/// # Errors
+/// Those of the database.
+pub fn any(connection: &Connection) -> Result<Option<(String, i64)>> {
+    connection
+        .prepare_cached("SELECT verb, pid FROM intent LIMIT 1")
+        .map_err(sql)?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(sql)
+}
+
 /// The lease of whoever holds an object now.
 ///
 /// # Errors

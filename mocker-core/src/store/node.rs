@@ -130,6 +130,19 @@ pub fn is_known(connection: &Connection, node: NodeId) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Removes every image, container and node of a backend from the records.
+/// No intent may be under way.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget_backend(tx: &Transaction<'_>, backend: &str) -> Result<()> {
+    // Versions go with their images; all three before the nodes that they refer to.
+    for table in ["container", "image", "node"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE backend = ?1"), [backend]).map_err(sql)?;
+    }
+    Ok(())
+}
+
 /// The backends that ever held a node of this root.
 ///
 /// # Errors

@@ -38,7 +38,10 @@ const MOST_WORKERS: usize = 8;
 /// Watches a copy and may stop it; called from several threads.
 pub trait Progress: Sync {
     /// So many entries more are done.
-    fn entries(&self, count: u64);
+    ///
+    /// # Errors
+    /// An error stops the copy, and comes out of it.
+    fn entries(&self, count: u64) -> Result<()>;
 
     /// So many bytes are about to be written. Shared ones do not count.
     ///
@@ -65,8 +68,8 @@ pub struct Copied {
 /// allowed. The copy is not synced.
 ///
 /// # Errors
-/// The first failure of any worker, with the path; whatever
-/// [`Progress::data`] refuses. What was copied so far stays.
+/// The first failure of any worker, with the path; whatever `progress`
+/// answers. What was copied so far stays.
 pub fn copy_tree(
     source: BorrowedFd<'_>,
     destination: BorrowedFd<'_>,
@@ -103,7 +106,7 @@ pub fn copy_tree(
     if let Some(failure) = lock(&job.queue).failure.take() {
         return Err(failure);
     }
-    progress.entries(1);
+    progress.entries(1)?;
     Ok(Copied {
         entries: job.entries.load(Ordering::Relaxed),
         bytes: job.bytes.load(Ordering::Relaxed),
@@ -222,7 +225,7 @@ impl Job<'_> {
             }
             Task::Make(parent, name) => {
                 let made = self.make_directory(&parent, &name)?;
-                self.count(1);
+                self.count(1)?;
                 drop(parent);
                 Ok(vec![Task::List(Arc::new(made))])
             }
@@ -230,16 +233,16 @@ impl Job<'_> {
                 for name in &names {
                     self.copy_entry(&directory, name, buffer)?;
                 }
-                self.count(names.len() as u64);
+                self.count(names.len() as u64)?;
                 self.release(directory)?;
                 Ok(Vec::new())
             }
         }
     }
 
-    fn count(&self, entries: u64) {
+    fn count(&self, entries: u64) -> Result<()> {
         self.entries.fetch_add(entries, Ordering::Relaxed);
-        self.progress.entries(entries);
+        self.progress.entries(entries)
     }
 
     /// Lets go of a directory; whoever is the last sets its metadata, and

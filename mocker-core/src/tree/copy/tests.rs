@@ -13,7 +13,9 @@ use super::*;
 struct Unwatched;
 
 impl Progress for Unwatched {
-    fn entries(&self, _count: u64) {}
+    fn entries(&self, _count: u64) -> Result<()> {
+        Ok(())
+    }
 
     fn data(&self, _bytes: u64) -> Result<()> {
         Ok(())
@@ -186,7 +188,9 @@ fn the_source_is_not_changed() {
 struct Refusing(AtomicU64);
 
 impl Progress for Refusing {
-    fn entries(&self, _count: u64) {}
+    fn entries(&self, _count: u64) -> Result<()> {
+        Ok(())
+    }
 
     fn data(&self, bytes: u64) -> Result<()> {
         self.0.fetch_add(bytes, Ordering::Relaxed);

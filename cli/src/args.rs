@@ -1,0 +1,120 @@
+//! The command line: the options of every verb, and the list of verbs.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::{commit, completions, images, init, logs, pool, ps, rm, run, start, tag};
+use crate::exit::{ENGINE_FAILED, FAILED};
+
+/// The heading of what every verb takes.
+const GLOBAL: &str = "Options of every verb";
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker init ./rootfs --name base            an image out of a directory
+  mocker run --name work base sh              a command in a container of it
+  mocker commit -m 'what I did' work base     one more version of the image
+  mocker run --rm base ls /                   a container that goes when it is done
+  mocker rm work base                         away with both
+
+'mocker help VERB' tells more about one verb.";
+
+/// Containers whose commits cost nothing.
+#[derive(Debug, Parser)]
+#[command(name = "mocker", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(max_term_width = 100, infer_subcommands = false, disable_help_subcommand = false)]
+pub(crate) struct Args {
+    /// The directory that holds everything [default: /var/lib/mocker for root, else
+    /// $XDG_DATA_HOME/mocker]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "MOCKER_ROOT", hide_env_values = true)]
+    pub(crate) root: Option<PathBuf>,
+
+    /// The storage backend for a new image [default: the first that works here]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME", env = "MOCKER_BACKEND", hide_env_values = true)]
+    pub(crate) backend: Option<String>,
+
+    /// Tell what the storage driver and the kernel do, on stderr
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_name = "DEPTH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "calls"
+    )]
+    pub(crate) trace: Option<Depth>,
+
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// How much `--trace` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Depth {
+    /// What was done, in sentences
+    Story,
+    /// The kernel calls too, with arguments and times
+    Calls,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Init(init::Args),
+    Images(images::Args),
+    Run(run::Args),
+    Start(start::Args),
+    Ps(ps::Args),
+    Logs(logs::Args),
+    Commit(commit::Args),
+    Tag(tag::Args),
+    Rm(rm::Args),
+    Pool(pool::Args),
+    Completions(completions::Args),
+}
+
+impl Verb {
+    /// The exit status of a failure of the engine. Where the status is a
+    /// command's own as a rule, a failure must be told apart from it.
+    pub(crate) fn failure_status(&self) -> u8 {
+        match self {
+            Self::Run(_) | Self::Start(_) => ENGINE_FAILED,
+            _ => FAILED,
+        }
+    }
+}
+
+impl Args {
+    /// The directory that holds everything.
+    ///
+    /// `DOCKER_DEMO_BTRFS_PATH` is the variable of the course exercise that
+    /// this program grew out of: a directory on btrfs.
+    pub(crate) fn root_directory(&self) -> mocker_core::Result<PathBuf> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(root) = self.root.clone().or_else(|| set("DOCKER_DEMO_BTRFS_PATH")) {
+            return Ok(root);
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok("/var/lib/mocker".into());
+        }
+        let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+        data.map(|data| data.join("mocker")).ok_or_else(|| {
+            mocker_core::Error::new(
+                mocker_core::ErrorKind::InvalidInput,
+                "there is no place for the root: neither XDG_DATA_HOME nor HOME is set",
+            )
+            .with_hint("name one with --root or MOCKER_ROOT")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

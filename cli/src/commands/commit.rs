@@ -1,0 +1,81 @@
+//! `mocker commit`: a container's tree as a version of an image.
+
+use clap::ValueEnum;
+use mocker_core::Result;
+use mocker_core::engine::{CommitRequest, ConfigFrom};
+
+use super::Session;
+use crate::output::{self, Shape};
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker commit work                          a new image without a name
+  mocker commit -m 'add curl' work base       one more version of 'base', or a new image
+  mocker commit -c 'CMD [\"httpd\", \"-f\"]' -c 'ENV PORT=80' work web:v2
+
+A container that runs goes on running: on btrfs the tree is frozen in one instant. Nothing is
+copied. The earlier versions of the image stay.";
+
+/// Make a version of an image out of a container's tree
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The container: its id, the beginning of it, or its name
+    container: String,
+
+    /// An image that gets a new version, or a name for a new one
+    #[arg(value_name = "IMAGE[:TAG]")]
+    target: Option<String>,
+
+    /// Who made it
+    #[arg(short, long, value_name = "WHO")]
+    author: Option<String>,
+
+    /// Why it was made
+    #[arg(short, long, value_name = "WHY")]
+    message: Option<String>,
+
+    /// Change a setting: ENV, CMD, ENTRYPOINT, WORKDIR, USER, LABEL, EXPOSE, VOLUME, STOPSIGNAL or
+    /// ONBUILD, as in a Dockerfile
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    changes: Vec<String>,
+
+    /// Whose settings the version gets
+    #[arg(long, value_enum, default_value_t = From::Container)]
+    config_from: From,
+
+    /// Turn subvolumes that were made inside the container into directories
+    #[arg(long)]
+    flatten_subvolumes: bool,
+
+    #[command(flatten)]
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum From {
+    /// Those that the container was run with, its command among them
+    Container,
+    /// Those of the image that the container was made from
+    Image,
+}
+
+impl Args {
+    pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
+        let request = CommitRequest {
+            container: self.container.clone(),
+            target: self.target.clone(),
+            author: self.author.clone(),
+            message: self.message.clone(),
+            changes: self.changes.clone(),
+            config_from: match self.config_from {
+                From::Container => ConfigFrom::Container,
+                From::Image => ConfigFrom::Image,
+            },
+            flatten: self.flatten_subvolumes,
+        };
+        let Session { runtime, engine } = Session::open(args, "commit")?;
+        output::created(&runtime.block_on(engine.commit(request))?, self.shape)?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,49 @@
+//! `mocker images`: the images that there are.
+
+use mocker_core::Result;
+
+use super::Session;
+use crate::output::{self, Format, Listing, Shape};
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker images
+  mocker images --format json | jq -r '.[].name'
+  mocker rm $(mocker images -q)";
+
+/// List images, the newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    shape: Shape,
+}
+
+impl Args {
+    pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
+        let images = Session::open(args, "images")?.engine.images()?;
+        if self.shape.quiet {
+            output::print(&images.iter().map(|image| format!("{}\n", image.id)).collect::<String>())?;
+        } else if self.shape.format == Format::Json {
+            output::json(&images)?;
+        } else {
+            let rows = images.into_iter().map(|image| {
+                let wide = [
+                    image.id.clone(),
+                    image.name.unwrap_or_else(|| "-".to_owned()),
+                    image.version.to_string(),
+                    image.backend,
+                    output::ago(image.created),
+                    image.source.clone(),
+                ];
+                (wide, [image.id, image.source])
+            });
+            Listing {
+                wide: ["IMAGE_ID", "NAME", "VERSION", "BACKEND", "CREATED", "SOURCE"],
+                narrow: ["IMAGE_ID", "SOURCE"],
+            }
+            .show(rows)?;
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,60 @@
+//! The verbs, one file each: its options, and what it does with the engine.
+
+pub(crate) mod commit;
+pub(crate) mod completions;
+pub(crate) mod images;
+pub(crate) mod init;
+pub(crate) mod logs;
+pub(crate) mod pool;
+pub(crate) mod ps;
+pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod start;
+pub(crate) mod tag;
+
+use mocker_core::engine::{Engine, Options};
+use mocker_core::{Error, Result};
+use tokio::runtime::Runtime;
+
+use crate::args::{Args, Verb};
+use crate::backends::DRIVERS;
+
+/// Carries out the verb; answers the exit status.
+pub(crate) fn perform(args: &Args) -> Result<u8> {
+    match &args.verb {
+        Verb::Init(verb) => verb.perform(args),
+        Verb::Images(verb) => verb.perform(args),
+        Verb::Run(verb) => verb.perform(args),
+        Verb::Start(verb) => verb.perform(args),
+        Verb::Ps(verb) => verb.perform(args),
+        Verb::Logs(verb) => verb.perform(args),
+        Verb::Commit(verb) => verb.perform(args),
+        Verb::Tag(verb) => verb.perform(args),
+        Verb::Rm(verb) => verb.perform(args),
+        Verb::Pool(verb) => verb.perform(args),
+        Verb::Completions(verb) => verb.perform(),
+    }
+}
+
+/// An open root, and the runtime that the engine's calls need.
+struct Session {
+    runtime: Runtime,
+    engine: Engine,
+}
+
+impl Session {
+    fn open(args: &Args, verb: &'static str) -> Result<Self> {
+        let runtime = runtime()?;
+        let options =
+            Options { root: args.root_directory()?, drivers: DRIVERS, preferred: args.backend.clone(), verb };
+        let engine = runtime.block_on(Engine::open(options))?;
+        Ok(Self { runtime, engine })
+    }
+}
+
+/// One thread and, while a storage call runs, a helper for it.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Error::io("cannot start the runtime", error))
+}

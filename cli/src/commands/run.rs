@@ -1,0 +1,130 @@
+//! `mocker run`: a command in a new container.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, ValueEnum};
+use mocker_core::Result;
+use mocker_core::engine::{Engine, Prepared, RunRequest};
+use tokio::runtime::Runtime;
+
+use super::Session;
+use crate::exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker run base sh -c 'echo hello > /greeting'
+  mocker run --rm base 'ls -l / | wc -l'         one word with blanks goes to /bin/sh -c
+  mocker run --name work -e LANG=C -w /srv base make
+  tar c . | mocker run --rm base tar tv
+
+The status is that of the command; 125 means that mocker failed, 126 that the command cannot be
+executed, 127 that it was not found, 128+n that signal n ended it. Without --rm the container
+stays: 'mocker ps' lists it, 'mocker logs', 'commit', 'start' and 'rm' take its id or name.";
+
+/// Run a command in a new container of an image
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, override_usage = "mocker run [OPTIONS] IMAGE [COMMAND [ARGUMENT]...]")]
+pub(crate) struct Args {
+    /// Remove the container when its command has ended
+    #[arg(long)]
+    rm: bool,
+
+    /// A name for the container
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Set an environment variable
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+
+    /// The working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+
+    /// Whose rights the command has: names or numbers
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+
+    /// Replace the image's entry point and forget its command; "" for none
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
+
+    /// The host name inside [default: the container's id]
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+
+    /// The network that the container sees
+    #[arg(long, value_enum, default_value_t = Network::Host)]
+    network: Network,
+
+    /// The image by name or id, then the command and its arguments [default: the image's]
+    #[arg(
+        value_name = "IMAGE [COMMAND [ARGUMENT]...]",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    words: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Network {
+    /// The host's
+    Host,
+    /// None but a loopback interface of its own
+    None,
+}
+
+impl Args {
+    pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
+        let (image, command) = self.image_and_command();
+        let request = RunRequest {
+            image,
+            command,
+            name: self.name.clone(),
+            remove: self.rm,
+            env: self.env.clone(),
+            workdir: self.workdir.clone(),
+            user: self.user.clone(),
+            entrypoint: self.entrypoint.clone(),
+            hostname: self.hostname.clone(),
+            network: match self.network {
+                Network::Host => mocker_core::sandbox::Network::Host,
+                Network::None => mocker_core::sandbox::Network::None,
+            },
+        };
+        let Session { runtime, engine } = Session::open(args, "run")?;
+        let prepared = runtime.block_on(engine.prepare_run(request))?;
+        to_the_end(runtime, &engine, prepared)
+    }
+
+    /// The first word is the image. One that begins with a dash stands where
+    /// an option was meant, and no image is called so.
+    fn image_and_command(&self) -> (String, Vec<OsString>) {
+        let image = self.words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        if image.starts_with('-') {
+            let text =
+                format!("there is no option '{}' of 'mocker run'", mocker_core::image::printable(&image));
+            let mut whole = crate::args::Args::command();
+            whole.build();
+            let mut run = whole.find_subcommand("run").unwrap_or(&whole).clone();
+            run.error(clap::error::ErrorKind::UnknownArgument, text).exit();
+        }
+        (image, self.words.iter().skip(1).cloned().collect())
+    }
+}
+
+/// Runs the command of a container that is ready, and records its end. The
+/// runtime goes first: a container is forked from a process without threads.
+pub(super) fn to_the_end(runtime: Runtime, engine: &Engine, mut prepared: Prepared) -> Result<u8> {
+    drop(runtime);
+    let ended = engine.supervise(&mut prepared);
+    let ended = super::runtime()?.block_on(engine.finish(prepared, ended))?;
+    for lost in &ended.lost {
+        exit::note(lost);
+    }
+    if let Some(failure) = &ended.failure {
+        exit::show(failure);
+    }
+    Ok(ended.status)
+}

@@ -1,0 +1,28 @@
+//! `mocker start`: a container's command once more.
+
+use mocker_core::Result;
+
+use super::{Session, run};
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker start work
+
+The command runs on the container's own tree, with what earlier runs left there. The status is
+that of 'mocker run'.";
+
+/// Run a container's command again, in its own tree
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The container: its id, the beginning of it, or its name
+    container: String,
+}
+
+impl Args {
+    pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
+        let Session { runtime, engine } = Session::open(args, "start")?;
+        let prepared = runtime.block_on(engine.prepare_start(&self.container))?;
+        run::to_the_end(runtime, &engine, prepared)
+    }
+}

@@ -1,0 +1,37 @@
+//! `mocker tag`: a name for what an image is now.
+
+use mocker_core::Result;
+
+use super::Session;
+use crate::output::{self, Shape};
+
+const EXAMPLES: &str = "\
+Examples:
+  mocker tag img_4x7k web          a name for an image that has none
+  mocker tag web web:before        keep what 'web' is now under another name
+
+An image has one name. Of one that has a name already, a new image is made on the same layers;
+nothing is copied.";
+
+/// Give a name to what an image is now
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The image: its name, its id, or the beginning of that
+    image: String,
+
+    /// The name
+    #[arg(value_name = "NAME[:TAG]")]
+    name: String,
+
+    #[command(flatten)]
+    shape: Shape,
+}
+
+impl Args {
+    pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
+        let Session { runtime, engine } = Session::open(args, "tag")?;
+        output::created(&runtime.block_on(engine.tag(&self.image, &self.name))?, self.shape)?;
+        Ok(0)
+    }
+}
