@@ -32,13 +32,17 @@ impl Watcher {
     /// # Errors
     /// Those of holding back signals.
     pub(crate) fn start(what: &str) -> Result<Self> {
+        // First, so that every thread that is started later holds the signals back too.
+        let stops = count_stops()?;
         // Hidden by itself where stderr is no terminal.
         let bar = ProgressBar::new_spinner().with_message(what.to_owned());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {prefix} ({elapsed})") {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Ok(Self { bar, entries: AtomicU64::new(0), bytes: AtomicU64::new(0), stops: count_stops()? })
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        Ok(Self { bar, entries: AtomicU64::new(0), bytes: AtomicU64::new(0), stops })
     }
 
     /// Takes the line away again.
