@@ -7,6 +7,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::CWD;
@@ -156,15 +157,27 @@ impl Drop for Held {
     }
 }
 
+/// How long a thread that was joined may still be seen: the kernel wakes the
+/// joiner a moment before it takes the thread away (`mm_release` in
+/// kernel/fork.c).
+const THREAD_GONE_WITHIN: Duration = Duration::from_secs(1);
+
 /// Refuses to fork where other threads run: the copy would have their locks
 /// and not them.
 fn refuse_threads() -> Result<()> {
-    let threads = fs::read_dir("/proc/self/task")
-        .map_err(|error| Error::io("cannot count the threads in /proc/self/task", error))?
-        .count();
-    if threads == 1 {
-        return Ok(());
-    }
+    let started = Instant::now();
+    let threads = loop {
+        let threads = fs::read_dir("/proc/self/task")
+            .map_err(|error| Error::io("cannot count the threads in /proc/self/task", error))?
+            .count();
+        if threads == 1 {
+            return Ok(());
+        }
+        if started.elapsed() > THREAD_GONE_WITHIN {
+            break threads;
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    };
     let text = format!("cannot fork a container from a process with {threads} threads");
     Err(Error::new(ErrorKind::Conflict, text).with_hint("shut the runtime down before the container starts"))
 }
