@@ -36,8 +36,12 @@ impl Engine {
 
     /// Cleans up after one dead process. Holding its lease keeps others away;
     /// everything is read after it was taken.
+    ///
+    /// Its intents end before its containers are looked after: it may have died
+    /// while it removed one of them, and that intent would then be in the way.
     async fn sweep_lease(&self, lease: &Lease) -> Result<()> {
-        for dead in container::with_lease(self.store.read(), lease.token())? {
+        let left_behind = container::with_lease(self.store.read(), lease.token())?;
+        for dead in &left_behind {
             crate::story!(
                 "container {}: the process that ran it is gone; ending what is left of it",
                 dead.id
@@ -45,6 +49,9 @@ impl Engine {
             if let Some(process) = &dead.process {
                 process.kill()?;
             }
+        }
+        self.sweep_intents(lease).await?;
+        for dead in left_behind {
             self.clean_targets(&dead).await?;
             if dead.auto_remove {
                 for note in self.remove_container(&dead, Removal::EndOfRun).await? {
@@ -54,7 +61,7 @@ impl Engine {
                 self.record_death(&dead)?;
             }
         }
-        self.sweep_intents(lease).await
+        Ok(())
     }
 
     async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
