@@ -209,6 +209,28 @@ pub enum Access {
 pub enum Rootfs {
     /// The tree is this directory, ready to be used or bind-mounted.
     Directory(PathBuf),
+    /// The tree is what a mount of overlayfs shows.
+    Overlay(OverlayPlan),
+}
+
+/// A mount of overlayfs, as data: only [`crate::mount`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverlayPlan {
+    /// The directories beneath, topmost first; at least one. Nothing writes to
+    /// them.
+    pub lower: Vec<PathBuf>,
+    /// Where changes go; `None` for reading only.
+    pub upper: Option<Upper>,
+}
+
+/// The writable side of an overlay. No two mounts may ever have the same one
+/// at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upper {
+    /// The directory that takes the changes.
+    pub directory: PathBuf,
+    /// An empty directory beside it, for the kernel's own use.
+    pub work: PathBuf,
 }
 
 /// What a node occupies, in bytes on its file system.

@@ -16,6 +16,7 @@ pub mod engine;
 mod error;
 mod id;
 pub mod image;
+pub mod mount;
 pub mod sandbox;
 pub mod store;
 pub mod trace;

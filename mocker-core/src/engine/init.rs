@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::backend::{Access, Chain, Node, Rootfs, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking};
+use crate::backend::{Access, Chain, Node, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking};
 use crate::crash_point;
 use crate::engine::root::{lies_in, open_directory};
 use crate::engine::{Created, Engine, InitRequest, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, Reference, fresh_image_id, printable};
+use crate::mount::View;
 use crate::store::image::NewVersion;
 use crate::store::{Durability, image, journal, node, now};
 use crate::tree::copy::copy_tree;
@@ -56,12 +57,11 @@ impl Engine {
         let copied = async {
             backend.create(work, &Chain::EMPTY).await?;
             crash_point!("init.after-create");
-            let Rootfs::Directory(rootfs) =
-                backend.rootfs(Node::Work(work), &Chain::EMPTY, Access::Write).await?;
+            let rootfs = backend.rootfs(Node::Work(work), &Chain::EMPTY, Access::Write).await?;
             let admission = Admission::new(backend.clone(), progress);
             let copied = blocking(move || {
-                let destination = open_directory(&rootfs)?;
-                copy_tree(source.as_fd(), destination.as_fd(), &admission)
+                let destination = View::open(&rootfs)?;
+                copy_tree(source.as_fd(), destination.top(), &admission)
             })
             .await
             .map_err(|error| {

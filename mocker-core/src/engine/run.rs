@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use crate::backend::{Access, Chain, Node, Rootfs, WorkId};
 use crate::crash_point;
 use crate::engine::rm::Removal;
-use crate::engine::root::open_directory;
 use crate::engine::{Engine, RunRequest, command, host_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{check_container_name, fresh_container_id, printable};
+use crate::mount::View;
 use crate::sandbox::{self, Ended, LogWriter, Spec};
 use crate::store::container::{Container, End};
 use crate::store::{Durability, container, image, journal, node, now};
@@ -30,7 +30,7 @@ const ENGINE_FAILED: u8 = 125;
 #[derive(Debug)]
 pub struct Prepared {
     container: Container,
-    rootfs: PathBuf,
+    rootfs: Rootfs,
 }
 
 impl Prepared {
@@ -149,12 +149,11 @@ impl Engine {
         }
     }
 
-    /// The directory that holds a container's tree.
-    pub(super) async fn rootfs(&self, of: &Container) -> Result<PathBuf> {
+    /// How to reach a container's tree, for writing.
+    pub(super) async fn rootfs(&self, of: &Container) -> Result<Rootfs> {
         let backend = self.backend(&of.backend).await?;
         let chain = node::chain(self.store.read(), of.base)?;
-        let Rootfs::Directory(path) = backend.rootfs(Node::Work(of.work), &chain, Access::Write).await?;
-        Ok(path)
+        backend.rootfs(Node::Work(of.work), &chain, Access::Write).await
     }
 
     /// Runs the command to its end, handing through what it reads and prints.
@@ -169,21 +168,21 @@ impl Engine {
         let Prepared { container: this, rootfs } = prepared;
         let directory = self.root.container(&this.id);
         let files = host_files::write(&directory, &this.hostname, this.network)?;
-        let tree = open_directory(rootfs)?;
-        let missing = leave_out::plan(tree.as_fd(), &host_files::wanted_targets())
+        let view = View::open(rootfs)?;
+        let missing = leave_out::plan(view.top(), &host_files::wanted_targets())
             .map_err(|error| error.context(format_args!("cannot run container {}", this.id)))?;
         if !missing.is_empty() {
             let shown: Vec<_> = missing.iter().map(|target| target.path.display().to_string()).collect();
             crate::story!("making the mount points that the tree lacks: {}", shown.join(" "));
             self.store.write(Durability::Quick, |tx| container::set_leave_out(tx, &this.id, &missing))?;
             this.leave_out = missing;
-            leave_out::make(tree.as_fd(), &this.leave_out)?;
+            leave_out::make(view.top(), &this.leave_out)?;
         }
-        drop(tree);
+        let tree = view.into_mount()?;
         crash_point!("run.after-targets");
         let log = LogWriter::open(directory.join("log"))?;
-        let held = sandbox::spawn(&Spec {
-            rootfs: rootfs.clone(),
+        let spec = Spec {
+            place: directory,
             argv: this.argv.clone(),
             env: command::environment(&this.config, &this.hostname),
             cwd: if this.config.working_dir.is_empty() {
@@ -195,7 +194,10 @@ impl Engine {
             hostname: this.hostname.clone(),
             network: this.network,
             files,
-        })?;
+        };
+        let held = sandbox::spawn(&spec, tree.as_fd())?;
+        // From now on the container alone holds the mount.
+        drop(tree);
         crash_point!("run.after-fork");
         let process = held.identity();
         self.store.write(Durability::Quick, |tx| container::set_running(tx, &this.id, process, now()))?;

@@ -7,8 +7,8 @@
 
 use crate::engine::Engine;
 use crate::engine::rm::Removal;
-use crate::engine::root::open_directory;
 use crate::error::{Error, Result};
+use crate::mount::View;
 use crate::store::container::{Container, End};
 use crate::store::lease::{Holder, Lease};
 use crate::store::{Durability, container, journal, node, now, sql};
@@ -98,9 +98,8 @@ impl Engine {
         if of.leave_out.is_empty() {
             return Ok(());
         }
-        let rootfs = self.rootfs(of).await?;
-        let removed =
-            leave_out::remove_if_empty(rustix::fd::AsFd::as_fd(&open_directory(&rootfs)?), &of.leave_out)?;
+        let view = View::open(&self.rootfs(of).await?)?;
+        let removed = leave_out::remove_if_empty(view.top(), &of.leave_out)?;
         crate::story!("removed {} mount points that the run had made in the tree", removed.len());
         Ok(())
     }

@@ -41,18 +41,18 @@ pub fn run_init_stage_if_asked() {
     if args.next().is_none_or(|name| name != NAME) || !getpid().is_init() {
         return;
     }
-    run(args.next());
+    run(args.next(), args.next());
     #[expect(clippy::exit, reason = "the process has no other purpose, and no caller to return to")]
     std::process::exit(FAILURE);
 }
 
 /// The whole life of the stage; returns only where there is no command.
-fn run(control: Option<OsString>) {
+fn run(control: Option<OsString>, tree: Option<OsString>) {
     // Nobody may look into this process, and it must not survive its supervisor.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok()
         && set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
-    let number = control.and_then(|number| number.to_str()?.parse().ok());
-    let (true, Some(Ok(control))) = (hidden, number.map(sys::adopt)) else { return };
+    let adopt = |number: Option<OsString>| sys::adopt(number?.to_str()?.parse().ok()?).ok();
+    let (true, Some(control), Some(tree)) = (hidden, adopt(control), adopt(tree)) else { return };
     let mut control = UnixStream::from(control);
     let Some((verbosity, spec)) = wire::receive_order(&control) else { return };
     if verbosity > 0
@@ -61,7 +61,7 @@ fn run(control: Option<OsString>) {
         // Cannot fail: this is the first and only one in the process.
         let _set = tracing::subscriber::set_global_default(relay::Relay { control, verbosity });
     }
-    let failure = match prepare(&spec) {
+    let failure = match prepare(&spec, &tree) {
         Ok(command) => match await_go(&mut control) {
             Some(()) => start(&command, &control),
             // The supervisor is gone, and nobody is left to report to.
@@ -74,15 +74,15 @@ fn run(control: Option<OsString>) {
 }
 
 /// Builds the container around this process, and cuts its rights.
-fn prepare(spec: &Spec) -> Result<Command> {
+fn prepare(spec: &Spec, tree: &OwnedFd) -> Result<Command> {
     let _shown_by_ps = set_name(c"mocker-init");
     mounts::make_private()?;
     // What must come from the host is taken while it is in sight.
     let files = mounts::detach_files(&spec.files)?;
     let host_devices = devices::detach_devices()?;
     umask(Mode::empty());
-    story!("entering {} as the root directory", shown(&spec.rootfs));
-    let root = mounts::enter(&spec.rootfs)?;
+    story!("making the container's tree the root directory");
+    let root = mounts::enter(tree.as_fd(), &spec.place)?;
     mounts::bind_files(root.as_fd(), &spec.files, &files)?;
     story!("mounting /dev, /proc and /sys of the container");
     let dev = devices::mount_dev(root.as_fd(), &host_devices)?;

@@ -43,9 +43,9 @@ pub use supervise::Ended;
 /// What to run, and in what surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// The tree that becomes the container's root: a path on the host, made by
-    /// the engine, absolute. Its `/proc`, `/sys` and `/dev` exist.
-    pub rootfs: PathBuf,
+    /// A directory of the engine, absolute. In the container's own mount
+    /// namespace its tree is mounted over it on the way to becoming the root.
+    pub place: PathBuf,
     /// The command and its arguments; not empty. A command without a slash is
     /// looked up in the `PATH` of [`Spec::env`], inside the root.
     pub argv: Vec<OsString>,

@@ -74,38 +74,35 @@ pub(super) fn detach_files(files: &[BoundFile]) -> Result<Vec<OwnedFd>> {
         .collect()
 }
 
-/// Makes the tree at `rootfs` the root of this mount namespace and lets go of
-/// the old one; answers a descriptor of the new root.
+/// Makes `tree`, a detached mount, the root of this mount namespace and lets
+/// go of the old one; answers a descriptor of the new root. On the way there
+/// it lies over `place`.
 ///
 /// The tree is mounted without devices: the container has `CAP_MKNOD`, and
 /// could otherwise open the host's disks. It is mounted without set-id too;
 /// no_new_privs makes that void for its programs anyway, but a file that has
 /// capabilities would also make the kernel forget the parent-death signal.
-pub(super) fn enter(rootfs: &Path) -> Result<OwnedFd> {
-    let shown = shown(rootfs);
-    let failed = |error: Errno| Error::io(format!("cannot make {shown} the root"), error);
+pub(super) fn enter(tree: BorrowedFd<'_>, place: &Path) -> Result<OwnedFd> {
+    let shown = shown(place);
+    let failed = |error: Errno| Error::io("cannot make the container's tree the root", error);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = openat(CWD, rootfs, flags, Mode::empty()).map_err(failed)?;
-    let tree = trace::kernel_call("open_tree(2)", format_args!("{shown}, OPEN_TREE_CLONE"), || {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        open_tree(&place, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
-    })
-    .map_err(failed)?;
+    let place = openat(CWD, place, flags, Mode::empty()).map_err(failed)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    trace::kernel_call("mount_setattr(2)", format_args!("{shown}, nodev, nosuid"), || {
-        sys::mount_setattr(tree.as_fd(), attributes)
+    trace::kernel_call("mount_setattr(2)", "the tree, private, nodev, nosuid", || {
+        sys::mount_setattr(tree, attributes)
     })
-    .map_err(|error| Error::io(format!("cannot mount {shown} without devices"), error))?;
-    attach(tree.as_fd(), place.as_fd(), &shown).map_err(failed)?;
-    rustix::process::fchdir(&tree).map_err(failed)?;
-    trace::kernel_call("pivot_root(2)", format_args!("{shown}"), || rustix::process::pivot_root(".", "."))
-        .map_err(|error| {
+    .map_err(|error| Error::io("cannot mount the container's tree without devices", error))?;
+    attach(tree, place.as_fd(), &shown).map_err(failed)?;
+    rustix::process::fchdir(tree).map_err(failed)?;
+    trace::kernel_call("pivot_root(2)", &shown, || rustix::process::pivot_root(".", ".")).map_err(
+        |error| {
             let error = failed(error);
             match error.kind() {
                 ErrorKind::InvalidInput => error.with_hint("the host's own root must not be an initramfs"),
                 _ => error,
             }
-        })?;
+        },
+    )?;
     // The old root now lies on top of the new one, at the same place (pivot_root(2)).
     trace::kernel_call("umount2(2)", format_args!("the host's root, MNT_DETACH"), || {
         unmount(".", UnmountFlags::DETACH)

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,12 @@ pub struct Held {
     on_one_thread: PhantomData<*const ()>,
 }
 
-/// Forks a container that will run `spec`, and stops short of the command.
+/// Forks a container that will run `spec` in `tree`, and stops short of the
+/// command.
+///
+/// `tree` is a detached mount, whose `/proc`, `/sys` and `/dev` exist; it
+/// becomes the container's root. The caller's descriptor of it may be closed
+/// afterwards.
 ///
 /// The container is built at once, while the caller can write down its
 /// [`Held::identity`]; nothing of the image is executed before
@@ -57,7 +62,7 @@ pub struct Held {
 /// as a NUL in an argument; [`ErrorKind::PermissionDenied`] without root;
 /// [`ErrorKind::Unsupported`] on a kernel that is too old. Nothing is left
 /// running.
-pub fn spawn(spec: &Spec) -> Result<Held> {
+pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
     refuse_threads()?;
     // The init stage would find the same, but later and more expensively.
     Command::new(&spec.argv, &spec.env)?;
@@ -68,7 +73,7 @@ pub fn spawn(spec: &Spec) -> Result<Held> {
         pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("cannot make a pipe for the output", error))
     };
     let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe()?, pipe()?);
-    let argv = [init::NAME.to_owned(), theirs.as_raw_fd().to_string()]
+    let argv = [init::NAME.to_owned(), theirs.as_raw_fd().to_string(), tree.as_raw_fd().to_string()]
         .map(CString::new)
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
@@ -84,6 +89,7 @@ pub fn spawn(spec: &Spec) -> Result<Held> {
     let signals = HeldBack::begin()?;
     let launch = Launch {
         program: program.as_fd(),
+        kept: [theirs.as_fd(), tree],
         control: theirs.as_fd(),
         stdout: their_stdout.as_fd(),
         stderr: their_stderr.as_fd(),

@@ -17,7 +17,9 @@ const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 pub(super) struct Launch<'a> {
     /// A detached mount whose root is the program file.
     pub(super) program: BorrowedFd<'a>,
-    /// The only descriptor above 2 that survives the exec.
+    /// The only descriptors above 2 that survive the exec.
+    pub(super) kept: [BorrowedFd<'a>; 2],
+    /// The one of them on which a failure is reported.
     pub(super) control: BorrowedFd<'a>,
     /// Becomes descriptor 1.
     pub(super) stdout: BorrowedFd<'a>,
@@ -77,7 +79,8 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
             && libc::dup2(launch.stdout.as_raw_fd(), 1) == 1
             && libc::dup2(launch.stderr.as_raw_fd(), 2) == 2
             && libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) == 0
-            && libc::fcntl(control, libc::F_SETFD, 0) == 0;
+            && libc::fcntl(launch.kept[0].as_raw_fd(), libc::F_SETFD, 0) == 0
+            && libc::fcntl(launch.kept[1].as_raw_fd(), libc::F_SETFD, 0) == 0;
         if ready {
             libc::syscall(
                 libc::SYS_execveat,
@@ -94,10 +97,15 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
     }
 }
 
-/// Adds attributes to a mount: mount_setattr(2), Linux 5.12.
+/// Adds attributes to a mount, and cuts it off from what it was cloned from:
+/// mount_setattr(2), Linux 5.12.
 pub(super) fn mount_setattr(mount: BorrowedFd<'_>, add: MountAttrFlags) -> io::Result<()> {
-    let attr =
-        libc::mount_attr { attr_set: u64::from(add.bits()), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attr = libc::mount_attr {
+        attr_set: u64::from(add.bits()),
+        attr_clr: 0,
+        propagation: libc::MS_PRIVATE,
+        userns_fd: 0,
+    };
     // SAFETY: the path is a C string and the structure has the size that is passed.
     let outcome = unsafe {
         libc::syscall(

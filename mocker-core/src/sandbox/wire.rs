@@ -73,7 +73,7 @@ pub(super) fn take(arrived: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
 pub(super) fn send_order(mut stream: impl Write, spec: &Spec, verbosity: u8) -> io::Result<()> {
     let mut order = Fields::default();
     order.number(u64::from(verbosity));
-    order.bytes(spec.rootfs.as_os_str().as_bytes());
+    order.bytes(spec.place.as_os_str().as_bytes());
     order.number(spec.argv.len() as u64);
     spec.argv.iter().for_each(|arg| order.bytes(arg.as_bytes()));
     order.number(spec.env.len() as u64);
@@ -105,7 +105,7 @@ pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
     let mut order = Parser(&body);
     let verbosity = u8::try_from(order.number()?).ok()?;
     let spec = Spec {
-        rootfs: order.path()?,
+        place: order.path()?,
         argv: (0..order.number()?).map(|_| order.os_string()).collect::<Option<_>>()?,
         env: (0..order.number()?)
             .map(|_| Some((order.bytes()?.to_vec(), order.bytes()?.to_vec())))
@@ -194,7 +194,7 @@ mod tests {
 
     fn spec() -> Spec {
         Spec {
-            rootfs: PathBuf::from(OsString::from_vec(b"/a\xff".to_vec())),
+            place: PathBuf::from(OsString::from_vec(b"/a\xff".to_vec())),
             argv: vec![OsString::from_vec(b"x\xfe".to_vec()), OsString::new()],
             env: vec![(b"A".to_vec(), b"\xff\n".to_vec())],
             cwd: "/".into(),
