@@ -270,6 +270,11 @@ impl SnapshotBackend for Btrfs {
         blocking(move || Ok(this.create_now(work, tip)?)).await
     }
 
+    async fn keep(&self, _work: WorkId) -> Result<()> {
+        // A snapshot was committed to the disk by the kernel before it was there.
+        Ok(())
+    }
+
     async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {
         let this = self.clone();
         let order = Order {

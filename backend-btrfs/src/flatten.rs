@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use mocker_core::tree::copy::{Progress, copy_tree};
+use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::{Error, Result};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timestamps};
 
@@ -62,17 +62,5 @@ fn stamps(stat: &rustix::fs::Stat) -> Timestamps {
     Timestamps {
         last_access: stamp(stat.st_atime, stat.st_atime_nsec),
         last_modification: stamp(stat.st_mtime, stat.st_mtime_nsec),
-    }
-}
-
-struct Unwatched;
-
-impl Progress for Unwatched {
-    fn entries(&self, _count: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn data(&self, _bytes: u64) -> Result<()> {
-        Ok(())
     }
 }

@@ -3,4 +3,5 @@
 
 use mocker_core::backend::Driver;
 
-pub(crate) static DRIVERS: &[Driver] = &[mocker_backend_btrfs::DRIVER];
+pub(crate) static DRIVERS: &[Driver] =
+    &[mocker_backend_btrfs::DRIVER, mocker_backend_overlay::DRIVER, mocker_backend_copy::DRIVER];

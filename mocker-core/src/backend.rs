@@ -70,11 +70,16 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   node that has it is unchanged (L2).
     /// - A layer of the chain that does not exist is refused with
     ///   [`ErrorKind::NotFound`] and nothing is made (L4).
-    /// - Over a chain that is not empty the work area survives a power cut
-    ///   once this returned (K2).
     /// - On an error, and after a crash, nothing is left that `delete` of
     ///   `work` does not remove (K1).
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()>;
+
+    /// Makes sure that a work area exists after a power cut.
+    ///
+    /// - Its contents are as durable as what was written into it: this call
+    ///   does not write out a container's data (K2).
+    /// - Cheap: it is made at the end of every run that leaves a container.
+    async fn keep(&self, work: WorkId) -> Result<()>;
 
     /// Freezes a work area into a layer.
     ///
@@ -116,7 +121,8 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   store or refused with [`ErrorKind::Busy`]; trying again works (R1).
     async fn delete(&self, node: NodeId) -> Result<()>;
 
-    /// Names the tree of a node, for reading or for writing.
+    /// Names the tree of a node, for reading or for writing. `base` is what a
+    /// work area was made over, or for a layer the chain that ends in it.
     ///
     /// - Never mounts: a plan that needs a mount says so as data (L12).
     /// - A node that does not exist is [`ErrorKind::NotFound`] (L4).

@@ -17,6 +17,7 @@ mod error;
 mod id;
 pub mod image;
 pub mod mount;
+pub mod numbered;
 pub mod sandbox;
 pub mod store;
 pub mod trace;

@@ -235,6 +235,7 @@ impl Engine {
         }
         self.clean_targets(this).await?;
         crash_point!("run.after-clean-targets");
+        self.backend(&this.backend).await?.keep(this.work).await?;
         let (status, failure) = match ended {
             Ok(ended) => (ended.status, ended.failure.as_ref().map(ToString::to_string)),
             Err(error) => (ENGINE_FAILED, Some(error.to_string())),

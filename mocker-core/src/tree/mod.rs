@@ -1,7 +1,12 @@
-//! Work on whole trees: the faithful copy, and the removal of the engine's own
+//! Work on whole trees: the faithful copy, the removal, and the engine's own
 //! mount points. Every path is reached through a directory descriptor, because
 //! the names in a tree are chosen by whoever made the image.
 
 pub mod copy;
 pub mod in_root;
 pub mod leave_out;
+mod remove;
+mod usage;
+
+pub use remove::remove_tree;
+pub use usage::allocated;

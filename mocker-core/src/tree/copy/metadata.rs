@@ -44,12 +44,17 @@ pub(super) fn open_quietly(at: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> ru
     }
 }
 
-/// Gives a directory, which was made with mode 0700, everything of another.
-pub(super) fn copy_to_directory(source: &OwnedFd, destination: &OwnedFd) -> std::result::Result<(), Failure> {
+/// Gives a directory, which was made with mode 0700, everything of another but
+/// the attributes whose name begins with `but_not`.
+pub(super) fn copy_to_directory(
+    source: &OwnedFd,
+    destination: &OwnedFd,
+    but_not: &[u8],
+) -> std::result::Result<(), Failure> {
     let stat = rustix::fs::fstat(source).map_err(during("look at"))?;
     set_owner(destination, &stat)?;
     rustix::fs::fchmod(destination, mode_of(&stat)).map_err(during("set the mode of"))?;
-    copy_attributes(source, destination)?;
+    copy_attributes(source, destination, but_not)?;
     rustix::fs::futimens(destination, &times(&stat)).map_err(during("set the times of"))
 }
 
@@ -65,7 +70,7 @@ pub(super) fn copy_to_file(
     if stat.st_mode & (umask | 0o7000) != 0 {
         rustix::fs::fchmod(destination, mode_of(stat)).map_err(during("set the mode of"))?;
     }
-    copy_attributes(source, destination)?;
+    copy_attributes(source, destination, super::NOTHING)?;
     rustix::fs::futimens(destination, &times(stat)).map_err(during("set the times of"))
 }
 
@@ -82,9 +87,16 @@ pub(super) fn mode_of(stat: &Stat) -> Mode {
     Mode::from_raw_mode(stat.st_mode & 0o7777)
 }
 
-fn copy_attributes(source: &OwnedFd, destination: &OwnedFd) -> std::result::Result<(), Failure> {
+fn copy_attributes(
+    source: &OwnedFd,
+    destination: &OwnedFd,
+    but_not: &[u8],
+) -> std::result::Result<(), Failure> {
     let names = sized(|buffer| rustix::fs::flistxattr(source, buffer)).or_else(none_if_unsupported);
     for name in split(&names.map_err(during("list the attributes of"))?) {
+        if name.to_bytes().starts_with(but_not) {
+            continue;
+        }
         let value = match sized(|buffer| rustix::fs::fgetxattr(source, &name, buffer)) {
             Ok(value) => value,
             // It went away after the list was made.

@@ -32,6 +32,9 @@ mod metadata;
 /// lock cheap, few enough that two workers share a directory of some hundreds.
 const BATCH: usize = 32;
 
+/// For the attributes that are left out of a copy.
+const NOTHING: &[u8] = b"\0";
+
 /// More workers than this do not make a disk faster.
 const MOST_WORKERS: usize = 8;
 
@@ -48,6 +51,20 @@ pub trait Progress: Sync {
     /// # Errors
     /// An error stops the copy, and comes out of it.
     fn data(&self, bytes: u64) -> Result<()>;
+}
+
+/// Nobody watches, and nobody stops it.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn entries(&self, _count: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn data(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What was copied.
@@ -112,6 +129,17 @@ pub fn copy_tree(
         bytes: job.bytes.load(Ordering::Relaxed),
         reflinked: job.reflinked.load(Ordering::Relaxed),
     })
+}
+
+/// Gives the directory `destination` everything but the contents of `source`:
+/// owner, mode, extended attributes and times. Attributes whose name begins
+/// with `but_not` stay behind.
+///
+/// # Errors
+/// Those of reading and setting them.
+pub fn copy_directory_metadata(source: &OwnedFd, destination: &OwnedFd, but_not: &[u8]) -> Result<()> {
+    metadata::copy_to_directory(source, destination, but_not)
+        .map_err(|failure| failure.into_error(Path::new("/")))
 }
 
 /// A deep tree needs two descriptors for each level. What the hard limit
@@ -251,7 +279,7 @@ impl Job<'_> {
         let mut next = Some(directory);
         while let Some(directory) = next.take() {
             let Some(last) = Arc::into_inner(directory) else { break };
-            metadata::copy_to_directory(&last.source, &last.destination).map_err(|failure| {
+            metadata::copy_to_directory(&last.source, &last.destination, NOTHING).map_err(|failure| {
                 failure
                     .into_error(&last.parent.as_ref().map_or_else(|| "/".into(), |up| up.path_of(&last.name)))
             })?;

@@ -10,18 +10,6 @@ use std::sync::atomic::AtomicU64;
 
 use super::*;
 
-struct Unwatched;
-
-impl Progress for Unwatched {
-    fn entries(&self, _count: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn data(&self, _bytes: u64) -> Result<()> {
-        Ok(())
-    }
-}
-
 fn open(path: &Path) -> OwnedFd {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }

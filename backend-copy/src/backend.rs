@@ -1,0 +1,204 @@
+//! The trait, implemented by copying.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mocker_core::backend::{
+    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
+    WorkState, blocking,
+};
+use mocker_core::trace::kernel_call;
+use mocker_core::tree::copy::{Unwatched, copy_tree};
+use mocker_core::tree::leave_out::{self, LeaveOut};
+use mocker_core::{Capabilities, CommitConsistency, Error, ErrorKind, LayerId, NodeId, Result, WorkId, tree};
+
+use crate::layout::Layout;
+
+/// What is kept free, so that deleting and the records always work.
+const RESERVE: u64 = 8 << 20;
+
+/// The line for the table of drivers.
+pub const DRIVER: Driver = Driver {
+    name: "copy",
+    summary: "whole copies of plain directories, on any file system; the reference for the others",
+    probe: |root| Probe::Works(format!("copies below '{}'", root.display())),
+    open: |root| Ok(Arc::new(Copies::open(root)?)),
+};
+
+/// The backend at one root.
+#[derive(Debug, Clone)]
+pub struct Copies {
+    layout: Arc<Layout>,
+}
+
+impl Copies {
+    /// Opens the backend below `root`.
+    ///
+    /// # Errors
+    /// Those of making directories there.
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self { layout: Arc::new(Layout::open(root)?) })
+    }
+
+    fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
+        match base {
+            None => self.layout.make(work.0).map(drop),
+            Some(layer) => self.copy(layer.0, work.0),
+        }
+        .inspect_err(|error| self.undo(work.0, error))
+    }
+
+    /// Makes the node `to` with a copy of the tree of `from`.
+    fn copy(&self, from: NodeId, to: NodeId) -> Result<()> {
+        let source = self.layout.open_tree(from)?;
+        let destination = self.layout.make(to)?;
+        let copied = copy_tree(source.as_fd(), destination.as_fd(), &Unwatched)
+            .map_err(|error| error.context(format_args!("cannot copy node {from}")))?;
+        mocker_core::story!(
+            "copied node {from} to node {to}: {} entries, {} bytes shared by reflink, {} bytes copied",
+            copied.entries,
+            copied.reflinked,
+            copied.bytes
+        );
+        Ok(())
+    }
+
+    /// After a failure: what was made goes at once, unless it was there
+    /// before. Should that fail too, the engine's own clean-up meets the same
+    /// node again and reports it.
+    fn undo(&self, node: NodeId, error: &Error) {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return;
+        }
+        if let Err(error) = self.layout.numbered.delete(node) {
+            mocker_core::story!("cannot undo node {node} yet: {error}");
+        }
+    }
+
+    fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
+        let Order { work, spare, then, .. } = *order;
+        if then == Then::Consume {
+            let tree = self.layout.open_tree(work.0)?;
+            leave_out::remove_if_empty(tree.as_fd(), &order.leave_out)?;
+            self.sync_file_system(work.0)?;
+            mocker_core::story!("work area {work} is a layer from now on: nothing was copied");
+            return Ok(Sealed { layer: LayerId(work.0), work: None });
+        }
+        if order.state == WorkState::Running {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("work area {work} cannot be copied while somebody writes into it"),
+            ));
+        }
+        let sealed = self.copy(work.0, spare).and_then(|()| {
+            leave_out::remove_if_empty(self.layout.open_tree(spare)?.as_fd(), &order.leave_out)?;
+            self.sync_file_system(spare)
+        });
+        sealed.inspect_err(|error| self.undo(spare, error))?;
+        Ok(Sealed { layer: LayerId(spare), work: Some(work) })
+    }
+
+    fn sync_file_system(&self, node: NodeId) -> Result<()> {
+        let tree = self.layout.open_tree(node)?;
+        kernel_call("syncfs(2)", "everything that is not on the disk yet", || rustix::fs::syncfs(&tree))
+            .map_err(|errno| Error::io(format_args!("cannot write node {node} to the disk"), errno))
+    }
+
+    fn admit_now(&self, bytes: u64) -> Result<()> {
+        let nodes = self.layout.numbered.nodes();
+        let room = rustix::fs::statvfs(nodes).map_err(|errno| {
+            Error::io(format_args!("cannot look at the free space of '{}'", nodes.display()), errno)
+        })?;
+        let free = room.f_bavail * room.f_frsize;
+        if free >= bytes + RESERVE {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NoSpace,
+            format!("the file system of '{}' is full: {} MiB are free", nodes.display(), free >> 20),
+        )
+        .with_hint("remove images or containers with 'mocker rm', or free space there"))
+    }
+}
+
+/// [`Seal`] without its borrows.
+struct Order {
+    work: WorkId,
+    state: WorkState,
+    spare: NodeId,
+    then: Then,
+    leave_out: Vec<LeaveOut>,
+}
+
+#[async_trait]
+impl SnapshotBackend for Copies {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::minimal().commit_running(CommitConsistency::Paused)
+    }
+
+    async fn admit(&self, bytes: u64) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.admit_now(bytes)).await
+    }
+
+    async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
+        let (this, tip) = (self.clone(), base.tip());
+        blocking(move || this.create_now(work, tip)).await
+    }
+
+    async fn keep(&self, work: WorkId) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.layout.sync_directory(work.0)).await
+    }
+
+    async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {
+        let this = self.clone();
+        let order = Order {
+            work: seal.work,
+            state: seal.state,
+            spare: seal.spare,
+            then: seal.then,
+            leave_out: seal.leave_out.to_vec(),
+        };
+        blocking(move || this.snapshot_now(&order)).await
+    }
+
+    async fn delete(&self, node: NodeId) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.layout.numbered.delete(node)).await
+    }
+
+    async fn rootfs(&self, node: Node, _base: &Chain, access: Access) -> Result<Rootfs> {
+        if let (Node::Layer(layer), Access::Write) = (node, access) {
+            return Err(Error::new(ErrorKind::InvalidInput, format!("layer {layer} cannot be written to")));
+        }
+        let this = self.clone();
+        blocking(move || Ok(Rootfs::Directory(this.layout.existing(node.id())?))).await
+    }
+
+    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
+        let this = self.clone();
+        blocking(move || {
+            let exclusive = tree::allocated(this.layout.open_tree(node.id())?.as_fd())
+                .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
+            Ok(Usage { exclusive, shared: 0 })
+        })
+        .await
+    }
+
+    async fn reclaim(&self) -> Result<Reclaimed> {
+        let this = self.clone();
+        blocking(move || Ok(Reclaimed { nodes: this.layout.numbered.reclaim()? })).await
+    }
+
+    async fn list(&self) -> Result<Vec<NodeId>> {
+        let this = self.clone();
+        blocking(move || this.layout.numbered.list()).await
+    }
+}

@@ -1,0 +1,210 @@
+//! The trait, implemented over uppers and layers.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mocker_core::backend::{
+    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
+    WorkState, blocking,
+};
+use mocker_core::tree::leave_out::LeaveOut;
+use mocker_core::{
+    Capabilities, CommitConsistency, Error, ErrorKind, LayerId, Layers, NodeId, Result, WorkId, mount, tree,
+};
+
+use crate::layout::Layout;
+use crate::probe;
+
+/// What is kept free, so that deleting and the records always work.
+const RESERVE: u64 = 8 << 20;
+
+/// The line for the table of drivers.
+pub const DRIVER: Driver = Driver {
+    name: "overlay",
+    summary: "kernel overlayfs: layers are differences, and a commit swaps roles",
+    probe: probe::probe,
+    open: |root| Ok(Arc::new(Overlay::open(root)?)),
+};
+
+/// The backend at one root.
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    layout: Arc<Layout>,
+}
+
+impl Overlay {
+    /// Opens the backend below `root`. The first time, a trial finds out
+    /// whether overlayfs works there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with what is missing; those of making
+    /// directories there.
+    pub fn open(root: &Path) -> Result<Self> {
+        if !root.join("overlay").is_dir()
+            && let Probe::Missing(why) = probe::probe(root)
+        {
+            return Err(Error::new(ErrorKind::Unsupported, format!("overlay does not work here: {why}"))
+                .with_hint("choose another backend with --backend, or another root with --root"));
+        }
+        Ok(Self { layout: Arc::new(Layout::open(root)?) })
+    }
+
+    fn create_now(&self, work: WorkId, base: &Chain) -> Result<()> {
+        self.layout.make_upper(work.0, base).inspect_err(|error| self.undo(work.0, error))
+    }
+
+    /// After a failure: what was made goes at once, unless it was there
+    /// before. Should that fail too, the engine's own clean-up meets the same
+    /// node again and reports it.
+    fn undo(&self, node: NodeId, error: &Error) {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return;
+        }
+        if let Err(error) = self.layout.numbered.delete(node) {
+            mocker_core::story!("cannot undo node {node} yet: {error}");
+        }
+    }
+
+    fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
+        let Order { work, spare, state, then, .. } = *order;
+        let sealed = match (then, state) {
+            (_, WorkState::Running) => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("work area {work} cannot become a layer while somebody writes into it"),
+                ));
+            }
+            (Then::Consume, _) => {
+                self.layout.consume(work, spare).map(|()| Sealed { layer: LayerId(work.0), work: None })
+            }
+            (Then::Continue, WorkState::Idle) => self
+                .layout
+                .flip(work, spare, &order.leave_out)
+                .map(|()| Sealed { layer: LayerId(work.0), work: Some(WorkId(spare)) }),
+            (Then::Continue, WorkState::Paused) => self
+                .layout
+                .copy_upper(work, spare, &order.leave_out)
+                .map(|()| Sealed { layer: LayerId(spare), work: Some(work) }),
+        };
+        let sealed = sealed.inspect_err(|error| self.undo(spare, error))?;
+        if sealed.layer.0 == work.0 {
+            mocker_core::story!("the upper of work area {work} is a layer from now on: nothing was copied");
+        }
+        Ok(sealed)
+    }
+
+    fn admit_now(&self, bytes: u64) -> Result<()> {
+        let nodes = self.layout.numbered.nodes();
+        let room = rustix::fs::statvfs(nodes).map_err(|errno| {
+            Error::io(format_args!("cannot look at the free space of '{}'", nodes.display()), errno)
+        })?;
+        let free = room.f_bavail * room.f_frsize;
+        if free >= bytes + RESERVE {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NoSpace,
+            format!("the file system of '{}' is full: {} MiB are free", nodes.display(), free >> 20),
+        )
+        .with_hint("remove images or containers with 'mocker rm', or free space there"))
+    }
+}
+
+/// [`Seal`] without its borrows.
+struct Order {
+    work: WorkId,
+    state: WorkState,
+    spare: NodeId,
+    then: Then,
+    leave_out: Vec<LeaveOut>,
+}
+
+#[async_trait]
+impl SnapshotBackend for Overlay {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::minimal()
+            .layers(Layers::Delta)
+            .commit_running(CommitConsistency::Paused)
+            .max_depth(mount::MOST_LAYERS)
+    }
+
+    async fn admit(&self, bytes: u64) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.admit_now(bytes)).await
+    }
+
+    async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
+        let (this, base) = (self.clone(), base.clone());
+        blocking(move || this.create_now(work, &base)).await
+    }
+
+    async fn keep(&self, work: WorkId) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.layout.sync_directory(work.0)).await
+    }
+
+    async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {
+        let this = self.clone();
+        let order = Order {
+            work: seal.work,
+            state: seal.state,
+            spare: seal.spare,
+            then: seal.then,
+            leave_out: seal.leave_out.to_vec(),
+        };
+        blocking(move || this.snapshot_now(&order)).await
+    }
+
+    async fn delete(&self, node: NodeId) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.layout.numbered.delete(node)).await
+    }
+
+    async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs> {
+        let layout = &self.layout;
+        layout.numbered.existing(node.id())?;
+        layout.require(base)?;
+        let plan = match (node, access) {
+            (Node::Layer(layer), Access::Write) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    format!("layer {layer} cannot be written to"),
+                ));
+            }
+            (Node::Work(work), Access::Write) => layout.writable(work, base),
+            (Node::Layer(_), Access::Read) => layout.readable(base.layers()),
+            // The upper as the topmost lower: never a second mount that has it as upper.
+            (Node::Work(work), Access::Read) => {
+                let layers: Vec<_> = base.layers().iter().copied().chain([LayerId(work.0)]).collect();
+                layout.readable(&layers)
+            }
+        };
+        Ok(Rootfs::Overlay(plan))
+    }
+
+    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
+        let this = self.clone();
+        blocking(move || {
+            let exclusive = tree::allocated(this.layout.open_changes(node.id())?.as_fd())
+                .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
+            Ok(Usage { exclusive, shared: 0 })
+        })
+        .await
+    }
+
+    async fn reclaim(&self) -> Result<Reclaimed> {
+        let this = self.clone();
+        blocking(move || Ok(Reclaimed { nodes: this.layout.numbered.reclaim()? })).await
+    }
+
+    async fn list(&self) -> Result<Vec<NodeId>> {
+        let this = self.clone();
+        blocking(move || this.layout.numbered.list()).await
+    }
+}

@@ -1,0 +1,16 @@
+//! Kernel overlayfs as a storage backend of mocker: a layer is the difference
+//! to the layers beneath, a work area is an upper directory over them, and
+//! committing a stopped container turns the one into the other.
+//!
+//! Start with [`Overlay`] in `backend.rs`, which implements the trait.
+//! `layout.rs` knows the paths, `upper.rs` makes and freezes the writable side,
+//! `probe.rs` finds out by a trial whether overlayfs works at a place. Mounts
+//! are made by mocker-core alone.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod layout;
+mod probe;
+mod upper;
+
+pub use backend::{DRIVER, Overlay};
