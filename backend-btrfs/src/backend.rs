@@ -270,8 +270,8 @@ impl SnapshotBackend for Btrfs {
         blocking(move || Ok(this.create_now(work, tip)?)).await
     }
 
-    async fn keep(&self, _work: WorkId) -> Result<()> {
-        // A snapshot was committed to the disk by the kernel before it was there.
+    async fn persist(&self, _node: Node) -> Result<()> {
+        // The kernel commits a snapshot to the disk, with everything in it, before it answers.
         Ok(())
     }
 

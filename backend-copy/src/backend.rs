@@ -9,7 +9,6 @@ use mocker_core::backend::{
     Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
     WorkState, blocking,
 };
-use mocker_core::trace::kernel_call;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{Capabilities, CommitConsistency, Error, ErrorKind, LayerId, NodeId, Result, WorkId, tree};
@@ -82,7 +81,6 @@ impl Copies {
         if then == Then::Consume {
             let tree = self.layout.open_tree(work.0)?;
             leave_out::remove_if_empty(tree.as_fd(), &order.leave_out)?;
-            self.sync_file_system(work.0)?;
             mocker_core::story!("work area {work} is a layer from now on: nothing was copied");
             return Ok(Sealed { layer: LayerId(work.0), work: None });
         }
@@ -93,17 +91,10 @@ impl Copies {
             ));
         }
         let sealed = self.copy(work.0, spare).and_then(|()| {
-            leave_out::remove_if_empty(self.layout.open_tree(spare)?.as_fd(), &order.leave_out)?;
-            self.sync_file_system(spare)
+            leave_out::remove_if_empty(self.layout.open_tree(spare)?.as_fd(), &order.leave_out)
         });
         sealed.inspect_err(|error| self.undo(spare, error))?;
         Ok(Sealed { layer: LayerId(spare), work: Some(work) })
-    }
-
-    fn sync_file_system(&self, node: NodeId) -> Result<()> {
-        let tree = self.layout.open_tree(node)?;
-        kernel_call("syncfs(2)", "everything that is not on the disk yet", || rustix::fs::syncfs(&tree))
-            .map_err(|errno| Error::io(format_args!("cannot write node {node} to the disk"), errno))
     }
 
     fn admit_now(&self, bytes: u64) -> Result<()> {
@@ -152,9 +143,13 @@ impl SnapshotBackend for Copies {
         blocking(move || this.create_now(work, tip)).await
     }
 
-    async fn keep(&self, work: WorkId) -> Result<()> {
+    async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
-        blocking(move || this.layout.sync_directory(work.0)).await
+        blocking(move || match node {
+            Node::Layer(layer) => this.layout.sync_file_system(layer.0),
+            Node::Work(work) => this.layout.sync_directory(work.0),
+        })
+        .await
     }
 
     async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {

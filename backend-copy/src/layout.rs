@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use mocker_core::numbered::Numbered;
+use mocker_core::trace::kernel_call;
 use mocker_core::{Error, NodeId, Result};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 
@@ -54,6 +55,16 @@ impl Layout {
     pub(crate) fn open_tree(&self, node: NodeId) -> Result<OwnedFd> {
         let tree = self.existing(node)?;
         rustix::fs::openat(CWD, &tree, DIRECTORY, Mode::empty()).map_err(|errno| failed("open", &tree, errno))
+    }
+
+    /// Writes everything to the disk. That is everybody's data on this file
+    /// system, not ours alone.
+    pub(crate) fn sync_file_system(&self, node: NodeId) -> Result<()> {
+        let tree = self.open_tree(node)?;
+        kernel_call("syncfs(2)", "everything on this file system that is not on the disk yet", || {
+            rustix::fs::syncfs(&tree)
+        })
+        .map_err(|errno| failed("write to the disk", &self.tree(node), errno))
     }
 
     /// Writes the directory of a node to the disk.

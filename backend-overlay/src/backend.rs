@@ -144,9 +144,13 @@ impl SnapshotBackend for Overlay {
         blocking(move || this.create_now(work, &base)).await
     }
 
-    async fn keep(&self, work: WorkId) -> Result<()> {
+    async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
-        blocking(move || this.layout.sync_directory(work.0)).await
+        blocking(move || match node {
+            Node::Layer(layer) => this.layout.sync_file_system(layer.0),
+            Node::Work(work) => this.layout.sync_directory(work.0),
+        })
+        .await
     }
 
     async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {

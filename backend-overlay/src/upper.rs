@@ -47,15 +47,13 @@ impl Layout {
         let scratch = self.numbered.make(spare)?;
         self.refuse_held(work, &scratch)?;
         leave_out::remove_if_empty(upper.as_fd(), targets)?;
-        self.fill_upper(spare, Some(LayerId(work.0)))?;
-        self.sync_file_system(work.0)
+        self.fill_upper(spare, Some(LayerId(work.0)))
     }
 
     /// Turns the upper of an import, whose work area ends, into a layer.
     pub(crate) fn consume(&self, work: WorkId, spare: NodeId) -> Result<()> {
         let scratch = self.numbered.make(spare)?;
-        self.refuse_held(work, &scratch)?;
-        self.sync_file_system(work.0)
+        self.refuse_held(work, &scratch)
     }
 
     /// Copies the upper of a paused container into the spare, which is the
@@ -76,8 +74,7 @@ impl Layout {
             copied.reflinked,
             copied.bytes
         );
-        leave_out::remove_if_empty(layer.as_fd(), targets)?;
-        self.sync_file_system(spare)
+        leave_out::remove_if_empty(layer.as_fd(), targets).map(drop)
     }
 
     /// A layer must never be written to again, so nothing may hold its overlay
@@ -95,7 +92,7 @@ impl Layout {
 
     /// Waits until everything is on the disk. That is everybody's data on this
     /// file system, not ours alone.
-    fn sync_file_system(&self, node: NodeId) -> Result<()> {
+    pub(crate) fn sync_file_system(&self, node: NodeId) -> Result<()> {
         let changes = self.open_changes(node)?;
         kernel_call("syncfs(2)", "everything on this file system that is not on the disk yet", || {
             rustix::fs::syncfs(&changes)

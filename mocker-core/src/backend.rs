@@ -74,19 +74,11 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   `work` does not remove (K1).
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()>;
 
-    /// Makes sure that a work area exists after a power cut.
-    ///
-    /// - Its contents are as durable as what was written into it: this call
-    ///   does not write out a container's data (K2).
-    /// - Cheap: it is made at the end of every run that leaves a container.
-    async fn keep(&self, work: WorkId) -> Result<()>;
-
     /// Freezes a work area into a layer.
     ///
     /// - The layer is what the tree was at one instant; how that holds for a
     ///   running container is declared in [`Capabilities::commit_running`]
     ///   (C1, C3).
-    /// - The layer has survived a power cut once this returned (K2).
     /// - Later writes to the work area never reach the layer, not even through
     ///   a descriptor or a mapping opened before (L13).
     /// - With [`Then::Continue`] the work area lives on under the number that
@@ -107,6 +99,15 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     /// - On an error nothing is left but what `delete` of `spare` removes, and
     ///   the work area is as it was (C9, C11).
     async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed>;
+
+    /// Makes sure that a node survives a power cut.
+    ///
+    /// - Called for every layer between `snapshot` and the engine's commit
+    ///   point: once it returned, the layer is on the disk whole (K2).
+    /// - Called for the work area of a container that stays: it exists after a
+    ///   power cut, and its contents are as durable as whoever wrote them made
+    ///   them (K2).
+    async fn persist(&self, node: Node) -> Result<()>;
 
     /// Removes a node, whatever its role.
     ///

@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "run.after-clean-targets",
     "run.after-finish",
     "commit.after-intent",
+    "commit.after-pause",
     "commit.after-snapshot",
     "commit.after-commit-point",
     "rm.after-intent",

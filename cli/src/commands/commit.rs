@@ -44,6 +44,19 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = From::Container)]
     config_from: From,
 
+    /// Pause a container that runs, where the backend has to copy its changes
+    #[arg(
+        short,
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pause: bool,
+
     /// Turn subvolumes that were made inside the container into directories
     #[arg(long)]
     flatten_subvolumes: bool,
@@ -73,6 +86,7 @@ impl Args {
                 From::Image => ConfigFrom::Image,
             },
             flatten: self.flatten_subvolumes,
+            never_pause: !self.pause,
         };
         let Session { runtime, engine } = Session::open(args, "commit")?;
         output::created(&runtime.block_on(engine.commit(request))?, self.shape)?;

@@ -3,9 +3,10 @@
 //! Nothing is walked and nothing is copied: the backend freezes the tree, and
 //! one transaction says which image it belongs to.
 
-use crate::backend::{Chain, CommitConsistency, Nested, Seal, SnapshotBackend, Then, WorkState};
+use crate::backend::{Chain, CommitConsistency, Nested, Node, Seal, SnapshotBackend, Then, WorkState};
 use crate::crash_point;
 use crate::engine::init::Target;
+use crate::engine::pause::Paused;
 use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, command};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id};
@@ -44,23 +45,38 @@ impl Engine {
             self.plan_commit(&request, fresh)?;
         crash_point!("commit.after-intent");
 
-        let running = container.lease.is_some();
-        let seal = Seal {
-            work: container.work,
-            base: &chain,
-            state: if running { WorkState::Running } else { WorkState::Idle },
-            spare,
-            then: Then::Continue,
-            flatten: request.flatten,
-            leave_out: &container.leave_out,
-        };
         let sealed = async {
             let backend = self.backend(&container.backend).await?;
-            check_capabilities(backend.as_ref(), &container, &chain, request.flatten)?;
+            let state = check_capabilities(backend.as_ref(), &container, &chain, &request)?;
             backend.admit(0).await?;
-            backend.snapshot(seal).await
+            let paused = match state {
+                WorkState::Paused => Some(self.pause(intent, &container)?),
+                WorkState::Idle | WorkState::Running => None,
+            };
+            if paused.is_some() {
+                crash_point!("commit.after-pause");
+            }
+            let seal = Seal {
+                work: container.work,
+                base: &chain,
+                state,
+                spare,
+                then: Then::Continue,
+                flatten: request.flatten,
+                leave_out: &container.leave_out,
+            };
+            let sealed = backend.snapshot(seal).await;
+            let resumed = paused.map(Paused::resume).transpose();
+            match (sealed, resumed) {
+                (Ok(sealed), Ok(time)) => {
+                    backend.persist(Node::Layer(sealed.layer)).await?;
+                    Ok((sealed, time))
+                }
+                (Ok(_), Err(error)) => Err(error.context("cannot let the container run on")),
+                (Err(error), resumed) => Err(error.after_cleanup(resumed)),
+            }
         };
-        let sealed = match sealed.await {
+        let (sealed, paused) = match sealed.await {
             Ok(sealed) => sealed,
             Err(error) => {
                 return self
@@ -69,6 +85,12 @@ impl Engine {
             }
         };
         crash_point!("commit.after-snapshot");
+        notes.extend(paused.map(|time| {
+            format!(
+                "the container was paused for {:.1} ms while its changes were copied",
+                time.as_secs_f64() * 1e3
+            )
+        }));
 
         let recorded = self.store.write(Durability::Flushed, |tx| {
             node::becomes_layer(tx, sealed.layer, chain.tip())?;
@@ -183,26 +205,33 @@ fn merged_config(
     }
 }
 
-/// Refuses what the backend does not declare, before it is reached.
+/// Refuses what the backend does not declare, before it is reached; answers in
+/// what state the container is to be committed.
 fn check_capabilities(
     backend: &dyn SnapshotBackend,
     container: &Container,
     chain: &Chain,
-    flatten: bool,
-) -> Result<()> {
+    request: &CommitRequest,
+) -> Result<WorkState> {
     let capabilities = backend.capabilities();
     let running = container.lease.is_some();
-    if running && capabilities.commit_running != CommitConsistency::Atomic {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "container {} runs, and backend '{}' commits stopped ones only",
-                container.id,
-                backend.name()
-            ),
-        )
-        .with_hint("wait for the container to end"));
-    }
+    let refuse_running = |why: &str| {
+        Err(Error::new(ErrorKind::Unsupported, format!("container {} runs, and {why}", container.id))
+            .with_hint("wait for the container to end"))
+    };
+    let state = match (running, capabilities.commit_running) {
+        (false, _) => WorkState::Idle,
+        (true, CommitConsistency::Atomic) => WorkState::Running,
+        (true, CommitConsistency::Paused) if request.never_pause => {
+            let why = format!("'{}' cannot commit it unless it may be paused meanwhile", backend.name());
+            return refuse_running(&why);
+        }
+        (true, CommitConsistency::Paused) => WorkState::Paused,
+        (true, CommitConsistency::Stopped) => {
+            return refuse_running(&format!("backend '{}' commits stopped ones only", backend.name()));
+        }
+    };
+    let flatten = request.flatten;
     if flatten && capabilities.nested != Nested::Flattened {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -229,7 +258,8 @@ fn check_capabilities(
                 most,
                 backend.name()
             ),
-        )),
-        _ => Ok(()),
+        )
+        .with_hint("make one layer of them: mocker commit --squash=all")),
+        _ => Ok(state),
     }
 }

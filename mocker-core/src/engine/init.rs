@@ -86,7 +86,9 @@ impl Engine {
                 flatten: false,
                 leave_out: &[],
             };
-            backend.snapshot(seal).await
+            let sealed = backend.snapshot(seal).await?;
+            backend.persist(Node::Layer(sealed.layer)).await?;
+            Ok(sealed)
         };
         let sealed = match copied.await {
             Ok(sealed) => sealed,

@@ -24,6 +24,7 @@ mod commit;
 mod forget;
 mod host_files;
 mod init;
+mod pause;
 mod records;
 mod rm;
 mod root;

@@ -142,6 +142,8 @@ pub struct CommitRequest {
     pub config_from: ConfigFrom,
     /// Turn nested volumes into directories instead of refusing them.
     pub flatten: bool,
+    /// Refuse rather than pause a container that runs.
+    pub never_pause: bool,
 }
 
 /// What `commit`, `init` and `tag` made.

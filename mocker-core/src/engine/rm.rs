@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::crash_point;
 use crate::engine::run::refuse_running;
+use crate::engine::sweep::end_process;
 use crate::engine::{Engine, Removed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
@@ -187,7 +188,7 @@ impl Engine {
         let Some(lease) = &this.lease else { return Ok(()) };
         let Some(process) = &this.process else { return refuse_running(this) };
         crate::story!("container {}: killing process {}", this.id, process.pid);
-        process.kill()?;
+        end_process(this)?;
         let started = Instant::now();
         while started.elapsed() < SUPERVISOR_PATIENCE {
             // Where the supervisor died instead of finishing, its work is ours.

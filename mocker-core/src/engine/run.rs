@@ -11,7 +11,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::backend::{Access, Chain, Node, Rootfs, WorkId};
+use crate::backend::{Access, Chain, CommitConsistency, Node, Rootfs, WorkId};
 use crate::crash_point;
 use crate::engine::rm::Removal;
 use crate::engine::{Engine, RunRequest, command, host_files};
@@ -31,6 +31,8 @@ const ENGINE_FAILED: u8 = 125;
 pub struct Prepared {
     container: Container,
     rootfs: Rootfs,
+    /// The name of its control group, where a commit has to pause it.
+    cgroup: Option<String>,
 }
 
 impl Prepared {
@@ -105,8 +107,14 @@ impl Engine {
             return self.give_up(intent, error).await;
         }
         crash_point!("run.after-commit-point");
-        let rootfs = self.rootfs(&new).await?;
-        Ok(Prepared { container: new, rootfs })
+        self.prepared(new).await
+    }
+
+    async fn prepared(&self, container: Container) -> Result<Prepared> {
+        let rootfs = self.rootfs(&container).await?;
+        let pauses = self.backend(&container.backend).await?.capabilities().commit_running
+            == CommitConsistency::Paused;
+        Ok(Prepared { cgroup: pauses.then(|| container.id.clone()), container, rootfs })
     }
 
     async fn make_work_area(&self, of: &Container, chain: &Chain) -> Result<()> {
@@ -138,10 +146,10 @@ impl Engine {
         })?;
         let ready = async {
             self.backend(&found.backend).await?.admit(0).await?;
-            self.rootfs(&found).await
+            self.prepared(found.clone()).await
         };
         match ready.await {
-            Ok(rootfs) => Ok(Prepared { container: found, rootfs }),
+            Ok(prepared) => Ok(prepared),
             Err(error) => {
                 let released = self.store.write(Durability::Quick, |tx| container::release(tx, &found.id));
                 Err(error.after_cleanup(released))
@@ -165,7 +173,7 @@ impl Engine {
     /// Whatever kept the command from being started, as far as it is not the
     /// command's own: that is in [`Ended::failure`].
     pub fn supervise(&self, prepared: &mut Prepared) -> Result<Ended> {
-        let Prepared { container: this, rootfs } = prepared;
+        let Prepared { container: this, rootfs, cgroup } = prepared;
         let directory = self.root.container(&this.id);
         let files = host_files::write(&directory, &this.hostname, this.network)?;
         let view = View::open(rootfs)?;
@@ -194,6 +202,7 @@ impl Engine {
             hostname: this.hostname.clone(),
             network: this.network,
             files,
+            cgroup: cgroup.clone(),
         };
         let held = sandbox::spawn(&spec, tree.as_fd())?;
         // From now on the container alone holds the mount.
@@ -235,7 +244,7 @@ impl Engine {
         }
         self.clean_targets(this).await?;
         crash_point!("run.after-clean-targets");
-        self.backend(&this.backend).await?.keep(this.work).await?;
+        self.backend(&this.backend).await?.persist(Node::Work(this.work)).await?;
         let (status, failure) = match ended {
             Ok(ended) => (ended.status, ended.failure.as_ref().map(ToString::to_string)),
             Err(error) => (ENGINE_FAILED, Some(error.to_string())),

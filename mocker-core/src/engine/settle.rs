@@ -19,9 +19,12 @@ impl Engine {
         for (node, backend) in &rubbish {
             self.backend(backend).await?.delete(*node).await?;
         }
-        for id in self.containers_held_by(intent)? {
-            if !container::exists(self.store.read(), &id)? {
-                self.remove_container_directory(&id)?;
+        let objects = self.objects_of(intent)?;
+        self.thaw_of(&objects)?;
+        let containers = objects.iter().filter_map(|object| object.strip_prefix("container "));
+        for id in containers.filter(|id| id.starts_with(CONTAINER_PREFIX)) {
+            if !container::exists(self.store.read(), id)? {
+                self.remove_container_directory(id)?;
             }
         }
         self.store.write(Durability::Quick, |tx| {
@@ -47,16 +50,14 @@ impl Engine {
         Err(error.after_cleanup(self.settle(intent).await))
     }
 
-    fn containers_held_by(&self, intent: i64) -> Result<Vec<String>> {
+    fn objects_of(&self, intent: i64) -> Result<Vec<String>> {
         let mut statement = self
             .store
             .read()
             .prepare_cached("SELECT object FROM intent_object WHERE intent = ?1")
             .map_err(sql)?;
         let rows = statement.query_map([intent], |row| row.get::<_, String>(0)).map_err(sql)?;
-        let objects: Vec<String> = rows.collect::<Result<_, _>>().map_err(sql)?;
-        let ids = objects.iter().filter_map(|object| object.strip_prefix("container "));
-        Ok(ids.filter(|id| id.starts_with(CONTAINER_PREFIX)).map(str::to_owned).collect())
+        rows.collect::<Result<_, _>>().map_err(sql)
     }
 
     pub(super) fn remove_container_directory(&self, id: &str) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::rm::Removal;
 use crate::error::{Error, Result};
 use crate::mount::View;
+use crate::sandbox::Cgroup;
 use crate::store::container::{Container, End};
 use crate::store::lease::{Holder, Lease};
 use crate::store::{Durability, container, journal, node, now, sql};
@@ -46,8 +47,9 @@ impl Engine {
                 "container {}: the process that ran it is gone; ending what is left of it",
                 dead.id
             );
-            if let Some(process) = &dead.process {
-                process.kill()?;
+            end_process(&dead)?;
+            if let Some(group) = Cgroup::of(&dead.id)? {
+                group.remove()?;
             }
         }
         self.sweep_intents(lease).await?;
@@ -139,6 +141,18 @@ impl Engine {
             Ok(())
         })
     }
+}
+
+/// Kills what is left of a container. It may be frozen: by a commit that died,
+/// or by somebody; in a hierarchy of cgroup v1 it could not even be killed then.
+pub(super) fn end_process(container: &Container) -> Result<()> {
+    if let Some(group) = Cgroup::of(&container.id)? {
+        group.thaw()?;
+    }
+    if let Some(process) = &container.process {
+        process.kill()?;
+    }
+    Ok(())
 }
 
 fn meta(engine: &Engine, key: &str) -> Result<Option<String>> {

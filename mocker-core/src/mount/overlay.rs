@@ -24,6 +24,7 @@ use super::legacy;
 use crate::backend::{OverlayPlan, Upper};
 use crate::error::{Error, ErrorKind, Result};
 use crate::trace::kernel_call;
+use crate::tree::remove_tree;
 
 /// The most layers that the kernel stacks (`OVL_MAX_STACK` of
 /// fs/overlayfs/params.h).
@@ -84,7 +85,7 @@ pub fn mount_by(plan: &OverlayPlan, method: Method) -> Result<OwnedFd> {
 /// The kernel tells by refusing a mount with `index=on` that has it as a lower
 /// layer (`ovl_lower_dir` and `ovl_inuse_trylock` of fs/overlayfs/super.c;
 /// measured on Linux 6.18). `scratch` is an empty directory on the same file
-/// system; what is left in it is the caller's to delete.
+/// system, and is empty again afterwards.
 ///
 /// # Errors
 /// Those of mounting.
@@ -108,11 +109,31 @@ pub fn is_held(upper: &Path, scratch: &Path) -> Result<bool> {
                 failed => Err(failed),
             }
         });
-    match trial {
-        Ok(_given_up_at_once) => Ok(false),
+    let held = match trial {
+        Ok(given_up_at_once) => {
+            drop(given_up_at_once);
+            Ok(false)
+        }
         Err(Failed { errno: Errno::BUSY, .. }) => Ok(true),
         Err(failed) => Err(failed.into_error(&plan).context("cannot find out whether a layer is in use")),
+    };
+    match (held, sweep(scratch)) {
+        (Ok(held), swept) => swept.map(|()| held),
+        (Err(error), swept) => Err(error.after_cleanup(swept)),
     }
+}
+
+/// Removes what a trial made.
+fn sweep(scratch: &Path) -> Result<()> {
+    let remove = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let scratch = openat(CWD, scratch, flags, Mode::empty())?;
+        for name in [c"trial", c"trial-work"] {
+            remove_tree(scratch.as_fd(), &name.to_owned())?;
+        }
+        Ok::<_, Errno>(())
+    };
+    remove().map_err(|errno| Error::io(format_args!("cannot clean up '{}'", scratch.display()), errno))
 }
 
 /// At what a mount failed.

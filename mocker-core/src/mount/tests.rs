@@ -103,6 +103,7 @@ fn changes_go_to_the_upper_and_the_mount_goes_with_its_descriptor() {
         assert!(is_held(&layers.path("upper"), &layers.path("scratch")).unwrap(), "{method:?}");
         drop(mount);
         assert!(!is_held(&layers.path("upper"), &layers.path("scratch")).unwrap(), "{method:?}");
+        assert_eq!(std::fs::read_dir(layers.path("scratch")).unwrap().count(), 0, "{method:?}");
         assert!(layers.path("upper/new").exists(), "{method:?}");
         let whiteout = std::fs::symlink_metadata(layers.path("upper/everywhere")).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::rdev(&whiteout), 0, "{method:?}");

@@ -15,6 +15,7 @@
 //! else.
 
 mod capabilities;
+mod cgroup;
 mod command;
 mod devices;
 mod init;
@@ -34,6 +35,7 @@ mod wire;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use cgroup::Cgroup;
 pub use init::run_init_stage_if_asked;
 pub use log::{LogReader, LogWriter, Record, Stream};
 pub use process::ProcessIdentity;
@@ -63,6 +65,10 @@ pub struct Spec {
     pub network: Network,
     /// Files of the engine to be seen in the container.
     pub files: Vec<BoundFile>,
+    /// The name of a control group to be made for the container, so that it
+    /// can be paused; see [`Cgroup::of`]. Where no hierarchy can be written to
+    /// it runs without one.
+    pub cgroup: Option<String>,
 }
 
 /// Which network a container sees.

@@ -15,6 +15,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
+use super::cgroup::Cgroup;
 use super::command::Command;
 use super::mounts::READ_ONLY;
 use super::process::ProcessIdentity;
@@ -22,7 +23,7 @@ use super::signals::HeldBack;
 use super::sys::{self, Launch};
 use super::wire;
 use super::{Network, Spec, init, relay};
-use crate::{Error, ErrorKind, Result, story, trace};
+use crate::{Error, ErrorKind, Result, notice, story, trace};
 
 /// A container that is forked and waits for the word to go.
 ///
@@ -38,6 +39,7 @@ pub struct Held {
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
     pub(super) signals: HeldBack,
+    cgroup: Option<Cgroup>,
     reaped: bool,
     on_one_thread: PhantomData<*const ()>,
 }
@@ -87,6 +89,11 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
 
     story!("forking the container into new namespaces: {names}");
     let signals = HeldBack::begin()?;
+    let cgroup = spec.cgroup.as_deref().map(Cgroup::make).transpose()?.flatten();
+    let entrance = match &cgroup {
+        Some(group) => group.entrance()?,
+        None => None,
+    };
     let launch = Launch {
         program: program.as_fd(),
         kept: [theirs.as_fd(), tree],
@@ -95,11 +102,15 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
         stderr: their_stderr.as_fd(),
         argv: &argv,
         namespaces,
+        cgroup: entrance.as_ref().map(AsFd::as_fd),
     };
     let (pid, pidfd) = trace::kernel_call("clone3(2)", format_args!("new {names}, CLONE_PIDFD"), || {
         sys::clone_and_exec(&launch)
     })
-    .map_err(|error| explain(Error::io("cannot make namespaces for the container", error)))?;
+    .map_err(|error| {
+        let removed = cgroup.as_ref().map_or(Ok(()), Cgroup::remove);
+        explain(Error::io("cannot make namespaces for the container", error)).after_cleanup(removed)
+    })?;
     let mut held = Held {
         // Replaced at once; until then dropping `held` must already end the process.
         identity: ProcessIdentity { pid, start_time: 0 },
@@ -108,10 +119,14 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
         stdout: Some(stdout),
         stderr: Some(stderr),
         signals,
+        cgroup,
         reaped: false,
         on_one_thread: PhantomData,
     };
     held.identity = ProcessIdentity::of(pid)?;
+    if let Some(group) = &held.cgroup {
+        group.admit(pid)?;
+    }
     match wire::send_order(&held.control, spec, relay::verbosity()) {
         Ok(()) => Ok(held),
         // It is dead already, and `supervise` finds out why.
@@ -143,6 +158,9 @@ impl Held {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Ok(Some(status)) => {
                     self.reaped = true;
+                    if let Some(Err(error)) = self.cgroup.take().map(|group| group.remove()) {
+                        notice!("{error}");
+                    }
                     return Ok(status);
                 }
                 // waitid(2) answers without a status only when asked not to wait.

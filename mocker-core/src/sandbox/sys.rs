@@ -12,6 +12,8 @@ use super::wire;
 
 /// `CLONE_CLEAR_SIGHAND` of linux/sched.h, which does not fit the type that libc gives it.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+/// `CLONE_INTO_CGROUP` of linux/sched.h (Linux 5.7), likewise.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// The descriptors that the new process starts with.
 pub(super) struct Launch<'a> {
@@ -29,6 +31,8 @@ pub(super) struct Launch<'a> {
     pub(super) argv: &'a [CString],
     /// The `CLONE_NEW…` flags.
     pub(super) namespaces: c_int,
+    /// The control group of cgroup v2 in which the process starts.
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// Makes a process in new namespaces that executes the program; answers its
@@ -46,6 +50,10 @@ pub(super) fn clone_and_exec(launch: &Launch<'_>) -> io::Result<(i32, OwnedFd)> 
     args.flags = (launch.namespaces | libc::CLONE_PIDFD) as u64 | CLONE_CLEAR_SIGHAND;
     args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = launch.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
     // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the
     // address space and of this very stack. The structure outlives the call.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };

@@ -117,6 +117,8 @@ pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
         files: (0..order.number()?)
             .map(|_| Some(BoundFile { source: order.path()?, target: order.path()? }))
             .collect::<Option<_>>()?,
+        // The supervisor's affair alone.
+        cgroup: None,
     };
     Some((verbosity, spec))
 }
@@ -202,6 +204,7 @@ mod tests {
             hostname: "h".into(),
             network: Network::None,
             files: vec![BoundFile { source: "/s".into(), target: "/t".into() }],
+            cgroup: None,
         }
     }
 
