@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{commit, completions, images, init, logs, pool, ps, rm, run, start, tag};
+use crate::commands::{commit, completions, images, init, logs, pool, ps, reclaim, rm, run, start, tag};
 use crate::exit::{ENGINE_FAILED, FAILED};
 
 /// The heading of what every verb takes.
@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     Rm(rm::Args),
     Pool(pool::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Reclaim(reclaim::Args),
 }
 
 impl Verb {

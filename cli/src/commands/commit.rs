@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use mocker_core::Result;
 use mocker_core::engine::{CommitRequest, ConfigFrom};
 
-use super::Session;
+use super::{Session, reclaim};
 use crate::output::{self, Shape};
 
 const EXAMPLES: &str = "\
@@ -89,7 +89,9 @@ impl Args {
             never_pause: !self.pause,
         };
         let Session { runtime, engine } = Session::open(args, "commit")?;
-        output::created(&runtime.block_on(engine.commit(request))?, self.shape)?;
+        let made = runtime.block_on(engine.commit(request));
+        reclaim::in_background(&engine);
+        output::created(&made?, self.shape)?;
         Ok(0)
     }
 }

@@ -7,7 +7,7 @@ use mocker_core::Result;
 use mocker_core::engine::InitRequest;
 use mocker_core::image::printable;
 
-use super::Session;
+use super::{Session, reclaim};
 use crate::output::{self, Shape};
 use crate::progress::Watcher;
 
@@ -45,6 +45,7 @@ impl Args {
         let request = InitRequest { directory: self.directory.clone(), name };
         let made = runtime.block_on(engine.init(request, watcher.clone()));
         watcher.finish();
+        reclaim::in_background(&engine);
         output::created(&made?, self.shape)?;
         Ok(0)
     }

@@ -7,6 +7,7 @@ pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod pool;
 pub(crate) mod ps;
+pub(crate) mod reclaim;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod start;
@@ -33,6 +34,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),
         Verb::Completions(verb) => verb.perform(),
+        Verb::Reclaim(verb) => verb.perform(args),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mocker_core::Result;
 
-use super::Session;
+use super::{Session, reclaim};
 use crate::{exit, output};
 
 const EXAMPLES: &str = "\
@@ -39,7 +39,9 @@ impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let Session { runtime, engine } = Session::open(args, "rm")?;
         let mut status = 0;
-        for (_, outcome) in runtime.block_on(engine.remove(&self.ids, self.force, self.wait)) {
+        let outcomes = runtime.block_on(engine.remove(&self.ids, self.force, self.wait));
+        reclaim::in_background(&engine);
+        for (_, outcome) in outcomes {
             match outcome {
                 Ok(removed) => {
                     let before = if self.quiet { "" } else { "Removed: " };

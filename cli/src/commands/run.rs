@@ -7,7 +7,7 @@ use mocker_core::Result;
 use mocker_core::engine::{Engine, Prepared, RunRequest};
 use tokio::runtime::Runtime;
 
-use super::Session;
+use super::{Session, reclaim};
 use crate::exit;
 
 const EXAMPLES: &str = "\
@@ -119,7 +119,9 @@ impl Args {
 pub(super) fn to_the_end(runtime: Runtime, engine: &Engine, mut prepared: Prepared) -> Result<u8> {
     drop(runtime);
     let ended = engine.supervise(&mut prepared);
-    let ended = super::runtime()?.block_on(engine.finish(prepared, ended))?;
+    let ended = super::runtime()?.block_on(engine.finish(prepared, ended));
+    reclaim::in_background(engine);
+    let ended = ended?;
     for lost in &ended.lost {
         exit::note(lost);
     }

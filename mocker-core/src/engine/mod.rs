@@ -7,7 +7,7 @@
 //! rubbish that [`Engine::settle`] deletes, now or, after a crash, at a later
 //! open.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ mod forget;
 mod host_files;
 mod init;
 mod pause;
+mod reclaim;
 mod records;
 mod rm;
 mod root;
@@ -64,6 +65,7 @@ pub struct Engine {
     verb: &'static str,
     lease: OnceCell<Lease>,
     backends: RefCell<HashMap<String, Arc<dyn SnapshotBackend>>>,
+    rubbish: Cell<bool>,
 }
 
 impl Engine {
@@ -89,9 +91,15 @@ impl Engine {
             verb: options.verb,
             lease: OnceCell::new(),
             backends: RefCell::default(),
+            rubbish: Cell::new(false),
         };
         engine.sweep().await?;
         Ok(engine)
+    }
+
+    /// The directory that holds everything, absolute.
+    pub fn root_directory(&self) -> &std::path::Path {
+        self.root.path()
     }
 
     /// All images, the newest version first.

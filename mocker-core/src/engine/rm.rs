@@ -47,7 +47,7 @@ impl Engine {
         }
         if wait
             && outcomes.iter().any(|(_, outcome)| outcome.is_ok())
-            && let Err(error) = self.reclaim().await
+            && let Err(error) = self.wait_for_space().await
             && let Some((_, last)) = outcomes.iter_mut().rev().find(|(_, outcome)| outcome.is_ok())
         {
             *last = Err(error.context("removed, but cannot wait for the space"));
@@ -203,13 +203,5 @@ impl Engine {
             format!("container {} was killed, and the 'mocker run' that watched it does not end", this.id),
         )
         .with_hint("something may keep that process from writing its output; end it, and try again"))
-    }
-
-    async fn reclaim(&self) -> Result<()> {
-        for name in node::backends(self.store.read())? {
-            let reclaimed = self.backend(&name).await?.reclaim().await?;
-            crate::story!("backend {name}: the space of {} deleted nodes is back", reclaimed.nodes);
-        }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Deleting what a verb leaves over, whether it succeeded, failed or died.
 
+use crate::backend::Reclaim;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::CONTAINER_PREFIX;
@@ -17,7 +18,9 @@ impl Engine {
     pub(super) async fn settle(&self, intent: i64) -> Result<()> {
         let rubbish = journal::rubbish(self.store.read(), intent)?;
         for (node, backend) in &rubbish {
-            self.backend(backend).await?.delete(*node).await?;
+            let backend = self.backend(backend).await?;
+            backend.delete(*node).await?;
+            self.rubbish.set(self.rubbish.get() || backend.capabilities().reclaim == Reclaim::Backend);
         }
         let objects = self.objects_of(intent)?;
         self.thaw_of(&objects)?;

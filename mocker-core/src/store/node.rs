@@ -140,6 +140,8 @@ pub fn forget_backend(tx: &Transaction<'_>, backend: &str) -> Result<()> {
     for table in ["container", "image", "node"] {
         tx.execute(&format!("DELETE FROM {table} WHERE backend = ?1"), [backend]).map_err(sql)?;
     }
+    // Nobody needs to open it any more, which would set it up anew.
+    tx.execute("DELETE FROM backend WHERE name = ?1", [backend]).map_err(sql)?;
     Ok(())
 }
 
