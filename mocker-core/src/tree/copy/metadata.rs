@@ -3,6 +3,7 @@
 //! In this order: changing the owner clears set-id bits and capabilities, an
 //! ACL changes the mode, and everything changes the times.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,6 +20,9 @@ const MOST: usize = 64 << 10;
 
 /// What fits in nearly every case, without asking for the size first.
 const USUALLY: usize = 1 << 10;
+
+/// Names and values of extended attributes.
+pub(super) type Attributes = BTreeMap<CString, Vec<u8>>;
 
 /// Bits of a mode that a change of owner clears.
 const SET_ID: u32 = 0o6000;
@@ -42,6 +46,44 @@ pub(super) fn open_quietly(at: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> ru
         Err(Errno::PERM) => rustix::fs::openat(at, name, flags, Mode::empty()),
         outcome => outcome,
     }
+}
+
+/// Gives a directory whose contents are complete everything of its source. One
+/// that has it all is not touched.
+pub(super) fn finish_directory(directory: &super::Directory) -> std::result::Result<(), Failure> {
+    let super::Directory { source, destination, merging, .. } = directory;
+    if *merging {
+        let look = |side| rustix::fs::fstat(side).map_err(during("look at"));
+        let ours = look(source)?;
+        if same_metadata(&ours, &look(destination)?)
+            && attributes_of_file(source)? == attributes_of_file(destination)?
+        {
+            return Ok(());
+        }
+        forget_attributes(source, destination)?;
+        // Not made by us, so it may belong to anybody.
+        let (uid, gid) = (Uid::from_raw(ours.st_uid), Gid::from_raw(ours.st_gid));
+        rustix::fs::fchown(destination, Some(uid), Some(gid)).map_err(during("set the owner of"))?;
+    }
+    copy_to_directory(source, destination, super::NOTHING)
+}
+
+/// Whether type, mode, owner and modification time are the same.
+pub(super) fn same_metadata(one: &Stat, other: &Stat) -> bool {
+    let known = |stat: &Stat| (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime, stat.st_mtime_nsec);
+    known(one) == known(other)
+}
+
+/// Removes the attributes that the source does not have.
+fn forget_attributes(source: &OwnedFd, destination: &OwnedFd) -> std::result::Result<(), Failure> {
+    let wanted = attributes_of_file(source)?;
+    for name in attributes_of_file(destination)?.into_keys().filter(|name| !wanted.contains_key(name)) {
+        match rustix::fs::fremovexattr(destination, &name) {
+            Ok(()) | Err(Errno::NODATA) => {}
+            Err(errno) => return Err(Failure::Attribute(name, errno)),
+        }
+    }
+    Ok(())
 }
 
 /// Gives a directory, which was made with mode 0700, everything of another but
@@ -92,21 +134,52 @@ fn copy_attributes(
     destination: &OwnedFd,
     but_not: &[u8],
 ) -> std::result::Result<(), Failure> {
-    let names = sized(|buffer| rustix::fs::flistxattr(source, buffer)).or_else(none_if_unsupported);
-    for name in split(&names.map_err(during("list the attributes of"))?) {
-        if name.to_bytes().starts_with(but_not) {
-            continue;
+    for (name, value) in attributes_of_file(source)? {
+        if !name.to_bytes().starts_with(but_not) {
+            rustix::fs::fsetxattr(destination, &name, &value, XattrFlags::empty())
+                .map_err(|errno| Failure::Attribute(name, errno))?;
         }
-        let value = match sized(|buffer| rustix::fs::fgetxattr(source, &name, buffer)) {
-            Ok(value) => value,
-            // It went away after the list was made.
-            Err(Errno::NODATA) => continue,
-            Err(errno) => return Err(Failure::Attribute(name, errno)),
-        };
-        rustix::fs::fsetxattr(destination, &name, &value, XattrFlags::empty())
-            .map_err(|errno| Failure::Attribute(name, errno))?;
     }
     Ok(())
+}
+
+/// The extended attributes of an open file.
+pub(super) fn attributes_of_file(file: &OwnedFd) -> std::result::Result<Attributes, Failure> {
+    collect(
+        |buffer| rustix::fs::flistxattr(file, buffer),
+        |name, buffer| rustix::fs::fgetxattr(file, name, buffer),
+    )
+}
+
+/// The extended attributes of an entry, which is not followed.
+pub(super) fn attributes_of_entry(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+) -> std::result::Result<Attributes, Failure> {
+    let path = entry_path(directory, name);
+    collect(
+        |buffer| rustix::fs::llistxattr(&path, buffer),
+        |name, buffer| rustix::fs::lgetxattr(&path, name, buffer),
+    )
+}
+
+fn collect(
+    list: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+    get: impl Fn(&CStr, &mut [u8]) -> rustix::io::Result<usize>,
+) -> std::result::Result<Attributes, Failure> {
+    let names = sized(list).or_else(none_if_unsupported).map_err(during("list the attributes of"))?;
+    let mut found = Attributes::new();
+    for name in split(&names) {
+        match sized(|buffer| get(&name, buffer)) {
+            Ok(value) => {
+                found.insert(name, value);
+            }
+            // It went away after the list was made.
+            Err(Errno::NODATA) => {}
+            Err(errno) => return Err(Failure::Attribute(name, errno)),
+        }
+    }
+    Ok(found)
 }
 
 /// As [`copy_to_file`], for what cannot be opened: symlinks, devices, FIFOs
@@ -126,14 +199,7 @@ pub(super) fn copy_to_entry(
         rustix::fs::chmodat(destination, name, mode_of(stat), rustix::fs::AtFlags::empty())
             .map_err(during("set the mode of"))?;
     }
-    let from = entry_path(source, name);
-    let names = sized(|buffer| rustix::fs::llistxattr(&from, buffer)).or_else(none_if_unsupported);
-    for attribute in split(&names.map_err(during("list the attributes of"))?) {
-        let value = match sized(|buffer| rustix::fs::lgetxattr(&from, &attribute, buffer)) {
-            Ok(value) => value,
-            Err(Errno::NODATA) => continue,
-            Err(errno) => return Err(Failure::Attribute(attribute, errno)),
-        };
+    for (attribute, value) in attributes_of_entry(source, name)? {
         rustix::fs::lsetxattr(entry_path(destination, name), &attribute, &value, XattrFlags::empty())
             .map_err(|errno| Failure::Attribute(attribute, errno))?;
     }

@@ -7,7 +7,8 @@
 //! mounted inside the source is copied as it is seen, as `cp -a` does.
 //!
 //! `data.rs` copies contents, `metadata.rs` what describes them, `entry.rs` one
-//! entry of any type; this file has the work queue. A directory gets its owner,
+//! entry of any type, `merge.rs` finds what need not be copied because it is
+//! there already; this file has the work queue. A directory gets its owner,
 //! mode, attributes and times when the last thing in it is done: until then a
 //! set-group-id bit or a default ACL would rub off on what is made inside.
 
@@ -26,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod data;
 mod entry;
+mod merge;
 mod metadata;
 
 /// Entries that are handed to a worker at once: enough to make the queue's
@@ -92,6 +94,29 @@ pub fn copy_tree(
     destination: BorrowedFd<'_>,
     progress: &dyn Progress,
 ) -> Result<Copied> {
+    work_through(source, destination, progress, false)
+}
+
+/// Makes the directory `destination` and all that is in it equal to `source`,
+/// touching only what differs in anything that [`copy_tree`] keeps. Whether
+/// two files are equal is found out by reading both.
+///
+/// # Errors
+/// As [`copy_tree`].
+pub fn merge_tree(
+    source: BorrowedFd<'_>,
+    destination: BorrowedFd<'_>,
+    progress: &dyn Progress,
+) -> Result<Copied> {
+    work_through(source, destination, progress, true)
+}
+
+fn work_through(
+    source: BorrowedFd<'_>,
+    destination: BorrowedFd<'_>,
+    progress: &dyn Progress,
+    merging: bool,
+) -> Result<Copied> {
     raise_descriptor_limit();
     let failed = |errno| Error::io("cannot open the directory to copy", errno);
     let top = Directory {
@@ -99,6 +124,7 @@ pub fn copy_tree(
         parent: None,
         source: open_source_directory(source, c".").map_err(failed)?,
         destination: rustix::io::fcntl_dupfd_cloexec(destination, 0).map_err(failed)?,
+        merging,
     };
     let job = Job {
         progress,
@@ -106,6 +132,7 @@ pub fn copy_tree(
         queue: Mutex::new(Queue { tasks: vec![Task::List(Arc::new(top))], busy: 0, failure: None }),
         changed: Condvar::new(),
         links: Mutex::default(),
+        kept: Mutex::default(),
         reflink: AtomicBool::new(true),
         copy_range: AtomicBool::new(true),
         entries: AtomicU64::new(1),
@@ -163,6 +190,8 @@ struct Directory {
     parent: Option<Arc<Directory>>,
     source: OwnedFd,
     destination: OwnedFd,
+    /// Whether the destination may hold something already.
+    merging: bool,
 }
 
 impl Directory {
@@ -183,6 +212,8 @@ enum Task {
     List(Arc<Directory>),
     /// Make a directory, then list it.
     Make(Arc<Directory>, CString),
+    /// Open a directory that is on both sides, then list it.
+    Merge(Arc<Directory>, CString),
     /// Copy entries that are no directories.
     Copy(Arc<Directory>, Vec<CString>),
 }
@@ -200,6 +231,8 @@ struct Job<'a> {
     changed: Condvar,
     /// The first place of each inode that has several names.
     links: Mutex<HashMap<(u64, u64), PathBuf>>,
+    /// Of those, which inode of the destination already was the same.
+    kept: Mutex<HashMap<(u64, u64), (u64, u64)>>,
     reflink: AtomicBool,
     copy_range: AtomicBool,
     entries: AtomicU64,
@@ -257,6 +290,12 @@ impl Job<'_> {
                 drop(parent);
                 Ok(vec![Task::List(Arc::new(made))])
             }
+            Task::Merge(parent, name) => {
+                let both = self.open_both(&parent, &name)?;
+                self.count(1)?;
+                drop(parent);
+                Ok(vec![Task::List(Arc::new(both))])
+            }
             Task::Copy(directory, names) => {
                 for name in &names {
                     self.copy_entry(&directory, name, buffer)?;
@@ -279,7 +318,7 @@ impl Job<'_> {
         let mut next = Some(directory);
         while let Some(directory) = next.take() {
             let Some(last) = Arc::into_inner(directory) else { break };
-            metadata::copy_to_directory(&last.source, &last.destination, NOTHING).map_err(|failure| {
+            metadata::finish_directory(&last).map_err(|failure| {
                 failure
                     .into_error(&last.parent.as_ref().map_or_else(|| "/".into(), |up| up.path_of(&last.name)))
             })?;
@@ -296,8 +335,7 @@ impl Job<'_> {
         // Reading through a descriptor of its own: the place in the listing is the descriptor's.
         let listing =
             open_source_directory(std::os::fd::AsFd::as_fd(&directory.source), c".").map_err(failed)?;
-        let mut directories = Vec::new();
-        let mut others = Vec::new();
+        let mut found = Vec::new();
         for entry in rustix::fs::Dir::new(listing).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
@@ -312,15 +350,23 @@ impl Job<'_> {
                 }
                 known => known,
             };
+            found.push((name.to_owned(), kind));
+        }
+        let mut tasks = Vec::new();
+        if directory.merging {
+            (found, tasks) = self.settle_differences(directory, found)?;
+        }
+        let mut others = Vec::new();
+        for (name, kind) in found {
             if kind == FileType::Directory {
-                directories.push(Task::Make(directory.clone(), name.to_owned()));
+                tasks.push(Task::Make(directory.clone(), name));
             } else {
-                others.push(name.to_owned());
+                others.push(name);
             }
         }
         let batches = others.chunks(BATCH).map(|names| Task::Copy(directory.clone(), names.to_vec()));
-        directories.extend(batches);
-        Ok(directories)
+        tasks.extend(batches);
+        Ok(tasks)
     }
 
     fn make_directory(&self, parent: &Arc<Directory>, name: &CStr) -> Result<Directory> {
@@ -344,7 +390,13 @@ impl Job<'_> {
                 error
             }
         })?;
-        Ok(Directory { name: name.to_owned(), parent: Some(parent.clone()), source, destination })
+        Ok(Directory {
+            name: name.to_owned(),
+            parent: Some(parent.clone()),
+            source,
+            destination,
+            merging: false,
+        })
     }
 }
 

@@ -214,3 +214,84 @@ fn f22_an_attribute_that_the_store_cannot_hold_is_an_error_that_names_it() {
     assert!(error.to_string().contains("user.note") && error.to_string().contains("'f'"), "{error}");
     assert!(error.hint().is_some());
 }
+
+/// A tree with something of everything, and changes to it that are hard to see.
+const BEFORE: &str = "
+    mkdir -p d/e gone same; echo one > f; echo 1 > d/a; echo 2 > d/e/b; echo x > gone/x; echo s > same/s
+    ln d/a d/e/linked; ln f twice; ln -s f sym; mkfifo fifo; mknod null c 1 3; setfattr -n user.k -v 1 d/e/b
+    mkdir turns; echo t > turns/inner; echo u > becomes; chmod 4755 f; setfacl -m u:5:r d/a; truncate -s 1M hole
+    find . -exec touch -h -d @1000.5 {} +";
+
+const CHANGES: [(&str, &str); 13] = [
+    ("nothing", "true"),
+    ("content of the same size and time", "printf two > f; echo >> f; touch -d @1000.5 f"),
+    ("an attribute", "setfattr -n user.k -v 2 d/e/b; touch -d @1000.5 d/e/b"),
+    ("an attribute less", "setfattr -x user.k d/e/b"),
+    ("an ACL", "setfacl -m u:5:rw d/a; touch -d @1000.5 d/a"),
+    ("a link less", "rm twice; touch -d @1000.5 ."),
+    ("a link more", "ln f d/third; touch -d @1000.5 d"),
+    ("a link broken", "cp -a twice new; mv new twice; touch -d @1000.5 ."),
+    ("types swapped", "rm -r turns; echo n > turns; rm becomes; mkdir becomes; echo m > becomes/m"),
+    ("a directory's mode, owner and time", "chmod 700 same; chown 7:8 d; touch -d @2 d/e"),
+    (
+        "a directory's attributes",
+        "setfattr -n user.d -v 1 d; setfacl -d -m u:5:rwx same; touch -d @1000.5 d same",
+    ),
+    ("things gone", "rm -r gone sym fifo; touch -d @1000.5 ."),
+    (
+        "a link retargeted, a device another",
+        "ln -sfn d sym; rm null; mknod null c 1 5; touch -h -d @1000.5 sym null .",
+    ),
+];
+
+#[test]
+fn merging_makes_equal_whatever_differs() {
+    for (what, change) in CHANGES {
+        for newer in ["source", "copy"] {
+            let pair = Pair::new(BEFORE);
+            let run = |script: &str, at: &str| {
+                let built = Command::new("bash").arg("-euc").arg(script).current_dir(pair.path(at)).status();
+                assert!(built.unwrap().success(), "{what}");
+            };
+            run(BEFORE, "copy");
+            run(change, newer);
+            merge_tree(open(&pair.path("source")).as_fd(), open(&pair.path("copy")).as_fd(), &Unwatched)
+                .unwrap();
+            let (source, copy) = (look(&pair.path("source")), look(&pair.path("copy")));
+            for (path, entry) in &source {
+                assert_eq!(
+                    copy.get(path),
+                    Some(entry),
+                    "{what}, {newer} changed: {}",
+                    path.to_string_lossy()
+                );
+            }
+            assert_eq!(copy.len(), source.len(), "{what}, {newer} changed");
+        }
+    }
+}
+
+#[test]
+fn merging_does_not_touch_what_is_equal() {
+    let pair = Pair::new(BEFORE);
+    pair.copy(&Unwatched).unwrap();
+    let changed = || -> BTreeMap<PathBuf, (u64, i64, i64)> {
+        let walk = walkdir::WalkDir::new(pair.path("copy"));
+        walk.into_iter()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let meta = entry.metadata().unwrap();
+                (entry.into_path(), (meta.ino(), meta.ctime(), meta.ctime_nsec()))
+            })
+            .collect()
+    };
+    let before = changed();
+    std::fs::write(pair.path("source/same/new"), "").unwrap();
+    let copied =
+        merge_tree(open(&pair.path("source")).as_fd(), open(&pair.path("copy")).as_fd(), &Unwatched).unwrap();
+    assert_eq!(copied.bytes + copied.reflinked, 0);
+    let after = changed();
+    let touched: Vec<_> = after.iter().filter(|(path, look)| before.get(*path) != Some(look)).collect();
+    let expected = [pair.path("copy/same"), pair.path("copy/same/new")];
+    assert_eq!(touched.into_iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), expected);
+}

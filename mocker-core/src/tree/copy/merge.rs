@@ -1,0 +1,182 @@
+//! Making one tree equal to another by touching only what differs.
+//!
+//! An entry that differs in anything is removed and copied anew, so it ends as
+//! faithful as any copy. One that is equal is not even opened for writing: over
+//! an overlay it stays in its lower layer, over a snapshot it stays shared.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, statat};
+use rustix::io::Errno;
+
+use super::metadata::{attributes_of_entry, attributes_of_file, open_quietly, same_metadata, sides};
+use super::{Directory, Failure, Job, Task, during, lock, open_source_directory};
+use crate::error::Result;
+use crate::tree::remove_tree;
+
+/// How much of two files is compared at once.
+const CHUNK: usize = 1 << 20;
+
+impl Job<'_> {
+    /// Removes what the source does not have, and what differs, from a
+    /// directory that is on both sides. Answers the entries that are still to
+    /// be copied, and the tasks for directories on both sides.
+    pub(super) fn settle_differences(
+        &self,
+        directory: &Arc<Directory>,
+        found: Vec<(CString, FileType)>,
+    ) -> Result<(Vec<(CString, FileType)>, Vec<Task>)> {
+        let fail = |name: &CStr, failure: Failure| failure.into_error(&directory.path_of(name));
+        let there = names_in(&directory.destination).map_err(|failure| fail(c".", failure))?;
+        let wanted: HashSet<&CStr> = found.iter().map(|(name, _)| name.as_c_str()).collect();
+        for name in there.iter().filter(|name| !wanted.contains(name.as_c_str())) {
+            remove_tree(directory.destination.as_fd(), name)
+                .map_err(|errno| fail(name, Failure::Kernel("remove the old", errno)))?;
+        }
+        let mut missing = Vec::new();
+        let mut both = Vec::new();
+        for (name, kind) in found {
+            if !there.contains(&name) {
+                missing.push((name, kind));
+                continue;
+            }
+            if kind == FileType::Directory && self.is_directory(directory, &name) {
+                both.push(Task::Merge(directory.clone(), name));
+                continue;
+            }
+            if self.same_entry(directory, &name).map_err(|failure| fail(&name, failure))? {
+                self.count(1)?;
+                continue;
+            }
+            remove_tree(directory.destination.as_fd(), &name)
+                .map_err(|errno| fail(&name, Failure::Kernel("remove the old", errno)))?;
+            missing.push((name, kind));
+        }
+        Ok((missing, both))
+    }
+
+    /// Opens a directory that is on both sides.
+    pub(super) fn open_both(&self, parent: &Arc<Directory>, name: &CStr) -> Result<Directory> {
+        let open = || {
+            let source = open_source_directory(parent.source.as_fd(), name)?;
+            let destination = open_source_directory(parent.destination.as_fd(), name)?;
+            Ok::<_, Errno>((source, destination))
+        };
+        let (source, destination) =
+            open().map_err(|errno| Failure::Kernel("open", errno).into_error(&parent.path_of(name)))?;
+        Ok(Directory {
+            name: name.to_owned(),
+            parent: Some(parent.clone()),
+            source,
+            destination,
+            merging: true,
+        })
+    }
+
+    fn is_directory(&self, directory: &Directory, name: &CStr) -> bool {
+        statat(&directory.destination, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
+    /// Whether an entry that is no directory is the same on both sides, its
+    /// place among hard links included.
+    fn same_entry(&self, directory: &Directory, name: &CStr) -> Result<bool, Failure> {
+        let (source, destination) = sides(directory);
+        let ours = match statat(source, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            // Removed after it was listed; the copy finds out as well.
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(Failure::Kernel("look at", errno)),
+        };
+        let theirs =
+            statat(destination, name, AtFlags::SYMLINK_NOFOLLOW).map_err(during("look at the old"))?;
+        if ours.st_nlink <= 1 {
+            return Ok(theirs.st_nlink <= 1 && self.same_content(directory, name, &ours, &theirs)?);
+        }
+        // Locked until it is known, so that the group is decided upon once.
+        let mut links = lock(&self.links);
+        let key = (ours.st_dev, ours.st_ino);
+        if links.contains_key(&key) {
+            return Ok(lock(&self.kept).get(&key) == Some(&(theirs.st_dev, theirs.st_ino)));
+        }
+        let same = theirs.st_nlink == ours.st_nlink && self.same_content(directory, name, &ours, &theirs)?;
+        if same {
+            links.insert(key, directory.path_of(name));
+            lock(&self.kept).insert(key, (theirs.st_dev, theirs.st_ino));
+        }
+        Ok(same)
+    }
+
+    fn same_content(
+        &self,
+        directory: &Directory,
+        name: &CStr,
+        ours: &Stat,
+        theirs: &Stat,
+    ) -> Result<bool, Failure> {
+        let (source, destination) = sides(directory);
+        let kind = FileType::from_raw_mode(ours.st_mode);
+        if !same_metadata(ours, theirs) || ours.st_size != theirs.st_size || ours.st_rdev != theirs.st_rdev {
+            return Ok(false);
+        }
+        if kind == FileType::RegularFile {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let from = open_quietly(source, name, flags).map_err(during("open"))?;
+            let to = open_quietly(destination, name, flags).map_err(during("open the old"))?;
+            return Ok(attributes_of_file(&from)? == attributes_of_file(&to)? && same_bytes(&from, &to)?);
+        }
+        if kind == FileType::Symlink {
+            let read = |side| rustix::fs::readlinkat(side, name, Vec::new());
+            if read(source).map_err(during("read the link"))?
+                != read(destination).map_err(during("read the old link"))?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(attributes_of_entry(source, name)? == attributes_of_entry(destination, name)?)
+    }
+}
+
+fn names_in(directory: &OwnedFd) -> Result<HashSet<CString>, Failure> {
+    let listing = open_source_directory(directory.as_fd(), c".").map_err(during("list the old"))?;
+    let mut names = HashSet::new();
+    for entry in Dir::new(listing).map_err(during("list the old"))? {
+        let name = entry.map_err(during("list the old"))?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Compares two files of equal length.
+fn same_bytes(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Failure> {
+    let (mut left, mut right) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut at = 0;
+    loop {
+        let length = read_full(one, &mut left, at)?;
+        if length != read_full(other, &mut right, at)? || left[..length] != right[..length] {
+            return Ok(false);
+        }
+        if length < CHUNK {
+            return Ok(true);
+        }
+        at += length as u64;
+    }
+}
+
+fn read_full(file: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Failure> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::pread(file, &mut buffer[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Failure::Kernel("read", errno)),
+        }
+    }
+    Ok(filled)
+}
