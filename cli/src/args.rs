@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{commit, completions, images, init, logs, pool, ps, reclaim, rm, run, start, tag};
+use crate::commands::{
+    backends, commit, completions, convert, images, init, logs, pool, ps, reclaim, rm, run, start, tag,
+};
 use crate::exit::{ENGINE_FAILED, FAILED};
 
 /// The heading of what every verb takes.
@@ -70,6 +72,8 @@ pub(crate) enum Verb {
     Commit(commit::Args),
     Tag(tag::Args),
     Rm(rm::Args),
+    Convert(convert::Args),
+    Backends(backends::Args),
     Pool(pool::Args),
     Completions(completions::Args),
     #[command(hide = true)]

@@ -80,6 +80,13 @@ impl Chain {
         self.0.last().copied()
     }
 
+    /// The chain with one more layer on top.
+    #[must_use]
+    pub fn with(mut self, layer: LayerId) -> Self {
+        self.0.push(layer);
+        self
+    }
+
     /// How many layers there are.
     pub fn depth(&self) -> usize {
         self.0.len()

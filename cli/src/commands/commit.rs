@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use mocker_core::Result;
-use mocker_core::engine::{CommitRequest, ConfigFrom};
+use mocker_core::engine::{CommitRequest, ConfigFrom, Squash};
 
 use super::{Session, reclaim};
 use crate::output::{self, Shape};
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = From::Container)]
     config_from: From,
 
+    /// Make one layer of several: of the new ones, or of all. Without a value: of the new ones
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "new")]
+    squash: Option<Layers>,
+
     /// Pause a container that runs, where the backend has to copy its changes
     #[arg(
         short,
@@ -73,6 +77,14 @@ enum From {
     Image,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Layers {
+    /// Those that the container got since it was made from its image
+    New,
+    /// All, those of the image too
+    All,
+}
+
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let request = CommitRequest {
@@ -87,6 +99,10 @@ impl Args {
             },
             flatten: self.flatten_subvolumes,
             never_pause: !self.pause,
+            squash: self.squash.map(|layers| match layers {
+                Layers::New => Squash::New,
+                Layers::All => Squash::All,
+            }),
         };
         let Session { runtime, engine } = Session::open(args, "commit")?;
         let made = runtime.block_on(engine.commit(request));

@@ -1,7 +1,9 @@
 //! The verbs, one file each: its options, and what it does with the engine.
 
+pub(crate) mod backends;
 pub(crate) mod commit;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod logs;
@@ -33,6 +35,8 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Tag(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),
+        Verb::Convert(verb) => verb.perform(args),
+        Verb::Backends(verb) => verb.perform(args),
         Verb::Completions(verb) => verb.perform(),
         Verb::Reclaim(verb) => verb.perform(args),
     }

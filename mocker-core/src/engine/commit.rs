@@ -1,25 +1,36 @@
 //! `commit`: a container's tree as a new version of an image, or a new image.
 //!
-//! Nothing is walked and nothing is copied: the backend freezes the tree, and
-//! one transaction says which image it belongs to.
+//! As a rule nothing is walked and nothing is copied: the backend freezes the
+//! tree, and one transaction says which image it belongs to.
 
-use crate::backend::{Chain, CommitConsistency, Nested, Node, Seal, SnapshotBackend, Then, WorkState};
+use std::sync::Arc;
+
+use crate::backend::{
+    Access, Chain, CommitConsistency, Layers, Nested, Node, NodeId, Seal, Sealed, SnapshotBackend, Then,
+    WorkState,
+};
 use crate::crash_point;
 use crate::engine::init::Target;
 use crate::engine::pause::Paused;
-use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, command};
+use crate::engine::restack::Step;
+use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, Progress, Squash, command};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id};
 use crate::store::container::Container;
 use crate::store::image::NewVersion;
 use crate::store::{Durability, container, image, journal, node, now};
+use crate::tree::copy::Unwatched;
 
 /// What the first transaction of a commit found.
 struct Plan {
     intent: i64,
     container: Container,
     chain: Chain,
-    spare: crate::backend::NodeId,
+    /// What the new layer lies over: `chain`, or less of it.
+    base: Chain,
+    spare: NodeId,
+    /// One more, where layers may have to be made one.
+    second: Option<NodeId>,
     target: Target,
     config: Config,
     notes: Vec<String>,
@@ -41,92 +52,131 @@ impl Engine {
     /// a running container, or one more layer.
     pub async fn commit(&self, request: CommitRequest) -> Result<Created> {
         let fresh = fresh_image_id()?;
-        let Plan { intent, container, chain, spare, target, config, mut notes } =
-            self.plan_commit(&request, fresh)?;
+        let mut plan = self.plan_commit(&request, fresh)?;
         crash_point!("commit.after-intent");
-
-        let sealed = async {
-            let backend = self.backend(&container.backend).await?;
-            let state = check_capabilities(backend.as_ref(), &container, &chain, &request)?;
-            backend.admit(0).await?;
-            let paused = match state {
-                WorkState::Paused => Some(self.pause(intent, &container)?),
-                WorkState::Idle | WorkState::Running => None,
-            };
-            if paused.is_some() {
-                crash_point!("commit.after-pause");
-            }
-            let seal = Seal {
-                work: container.work,
-                base: &chain,
-                state,
-                spare,
-                then: Then::Continue,
-                flatten: request.flatten,
-                leave_out: &container.leave_out,
-            };
-            let sealed = backend.snapshot(seal).await;
-            let resumed = paused.map(Paused::resume).transpose();
-            match (sealed, resumed) {
-                (Ok(sealed), Ok(time)) => {
-                    backend.persist(Node::Layer(sealed.layer)).await?;
-                    Ok((sealed, time))
-                }
-                (Ok(_), Err(error)) => Err(error.context("cannot let the container run on")),
-                (Err(error), resumed) => Err(error.after_cleanup(resumed)),
-            }
-        };
-        let (sealed, paused) = match sealed.await {
+        let sealed = match self.seal(&request, &mut plan).await {
             Ok(sealed) => sealed,
             Err(error) => {
-                return self
-                    .give_up(intent, error.context(format_args!("cannot commit container {}", container.id)))
-                    .await;
+                let subject = format!("cannot commit container {}", plan.container.id);
+                return self.give_up(plan.intent, error.context(subject)).await;
             }
         };
         crash_point!("commit.after-snapshot");
-        notes.extend(paused.map(|time| {
+        let recorded = self.record_commit(&request, &plan, sealed);
+        crash_point!("commit.after-commit-point");
+        match recorded {
+            Ok(mut created) => {
+                created.notes.append(&mut plan.notes);
+                if plan.second.is_some() {
+                    created.notes.extend(self.settle_after(plan.intent).await);
+                }
+                Ok(created)
+            }
+            Err(error) => self.give_up(plan.intent, error).await,
+        }
+    }
+
+    /// Freezes the tree into a layer that is on the disk.
+    async fn seal(&self, request: &CommitRequest, plan: &mut Plan) -> Result<Sealed> {
+        let this = &plan.container;
+        let backend = self.backend(&this.backend).await?;
+        let state = check_capabilities(backend.as_ref(), this, &plan.base, request)?;
+        backend.admit(0).await?;
+        let paused = match state {
+            WorkState::Paused => Some(self.pause(plan.intent, this)?),
+            WorkState::Idle | WorkState::Running => None,
+        };
+        if paused.is_some() {
+            crash_point!("commit.after-pause");
+        }
+        let sealed = match plan.second {
+            // A layer that is a whole tree shows nothing of those beneath it anyway.
+            Some(second) if backend.capabilities().layers == Layers::Delta => {
+                self.squash(&backend, plan, state, second).await
+            }
+            _ => {
+                let seal = Seal {
+                    work: this.work,
+                    base: &plan.chain,
+                    state,
+                    spare: plan.spare,
+                    then: Then::Continue,
+                    flatten: request.flatten,
+                    leave_out: &this.leave_out,
+                };
+                backend.snapshot(seal).await
+            }
+        };
+        let resumed = paused.map(Paused::resume).transpose();
+        let (sealed, time) = match (sealed, resumed) {
+            (Ok(sealed), Ok(time)) => (sealed, time),
+            (Ok(_), Err(error)) => return Err(error.context("cannot let the container run on")),
+            (Err(error), resumed) => return Err(error.after_cleanup(resumed)),
+        };
+        backend.persist(Node::Layer(sealed.layer)).await?;
+        plan.notes.extend(time.map(|time| {
             format!(
                 "the container was paused for {:.1} ms while its changes were copied",
                 time.as_secs_f64() * 1e3
             )
         }));
+        Ok(sealed)
+    }
 
-        let recorded = self.store.write(Durability::Flushed, |tx| {
-            node::becomes_layer(tx, sealed.layer, chain.tip())?;
+    /// Makes one layer of all that the container shows over `plan.base`. Its
+    /// work area is only read.
+    async fn squash(
+        &self,
+        backend: &Arc<dyn SnapshotBackend>,
+        plan: &Plan,
+        state: WorkState,
+        second: NodeId,
+    ) -> Result<Sealed> {
+        // A paused container has its tree mounted, and no second mount may have the same upper.
+        let access = if state == WorkState::Idle { Access::Write } else { Access::Read };
+        let this = &plan.container;
+        let view = backend.rootfs(Node::Work(this.work), &plan.chain, access).await?;
+        let step = Step { view, leave_out: this.leave_out.clone(), nodes: [plan.spare, second] };
+        let unwatched: Arc<dyn Progress + Send + Sync> = Arc::new(Unwatched);
+        let made = self.restack(backend, plan.base.clone(), vec![step], &unwatched).await?;
+        match made.first() {
+            Some(layer) => Ok(Sealed { layer: *layer, work: Some(this.work) }),
+            None => Err(Error::new(ErrorKind::Io, "no layer was made")),
+        }
+    }
+
+    /// The commit point.
+    fn record_commit(&self, request: &CommitRequest, plan: &Plan, sealed: Sealed) -> Result<Created> {
+        let this = &plan.container;
+        self.store.write(Durability::Flushed, |tx| {
+            node::becomes_layer(tx, sealed.layer, plan.base.tip())?;
             match sealed.work {
-                Some(work) if work != container.work => {
+                Some(work) if work != this.work => {
                     // The roles changed: what was the work area is the layer, and the base of the new one.
                     node::becomes_work(tx, work.0)?;
-                    container::set_nodes(tx, &container.id, work, sealed.layer)?;
+                    container::set_nodes(tx, &this.id, work, sealed.layer)?;
                 }
                 Some(_) => {}
                 None => return Err(Error::new(ErrorKind::Io, "the backend ended a work area that lives on")),
             }
-            let created = target.record(
+            let created = plan.target.record(
                 tx,
-                &container.backend,
-                &format!("commit of {}", container.id),
+                &this.backend,
+                &format!("commit of {}", this.id),
                 &NewVersion {
                     layer: sealed.layer,
-                    config: &config,
+                    config: &plan.config,
                     created: now(),
-                    created_by: &command::shown(&container.argv),
+                    created_by: &command::shown(&this.argv),
                     author: request.author.as_deref(),
                     message: request.message.as_deref(),
                 },
             )?;
-            journal::end(tx, intent)?;
-            Ok(created)
-        });
-        crash_point!("commit.after-commit-point");
-        match recorded {
-            Ok(mut created) => {
-                created.notes.append(&mut notes);
-                Ok(created)
+            if plan.second.is_none() {
+                journal::end(tx, plan.intent)?;
             }
-            Err(error) => self.give_up(intent, error).await,
-        }
+            Ok(created)
+        })
     }
 
     fn plan_commit(&self, request: &CommitRequest, fresh: String) -> Result<Plan> {
@@ -158,8 +208,32 @@ impl Engine {
             node::pin(tx, intent, container.work.0)?;
             let spare = node::allocate(tx, intent, &container.backend)?;
             let chain = node::chain(tx, container.base)?;
-            Ok(Plan { intent, container, chain, spare, target, config, notes })
+            let base = match request.squash {
+                None => chain.clone(),
+                Some(Squash::All) => Chain::EMPTY,
+                Some(Squash::New) => base_of_image(tx, &container)?,
+            };
+            let second = match request.squash {
+                Some(_) => Some(node::allocate(tx, intent, &container.backend)?),
+                None => None,
+            };
+            Ok(Plan { intent, container, chain, base, spare, second, target, config, notes })
         })
+    }
+}
+
+/// The chain that the container was made over.
+fn base_of_image(tx: &rusqlite::Transaction<'_>, this: &Container) -> Result<Chain> {
+    match image::version_layer(tx, &this.image, this.image_version)? {
+        Some(layer) => node::chain(tx, layer),
+        None => Err(Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "version {} of image {} is gone: it is not known which layers are new",
+                this.image_version, this.image
+            ),
+        )
+        .with_hint("--squash=all makes one layer of all")),
     }
 }
 
@@ -210,7 +284,7 @@ fn merged_config(
 fn check_capabilities(
     backend: &dyn SnapshotBackend,
     container: &Container,
-    chain: &Chain,
+    base: &Chain,
     request: &CommitRequest,
 ) -> Result<WorkState> {
     let capabilities = backend.capabilities();
@@ -249,17 +323,6 @@ fn check_capabilities(
         )
         .with_hint("wait for the container to end"));
     }
-    match capabilities.max_depth {
-        Some(most) if chain.depth() >= most => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "container {} stands on {} layers, the most that '{}' takes",
-                container.id,
-                most,
-                backend.name()
-            ),
-        )
-        .with_hint("make one layer of them: mocker commit --squash=all")),
-        _ => Ok(state),
-    }
+    Engine::refuse_depth(backend, &format!("the commit of container {}", container.id), base.depth() + 1)?;
+    Ok(state)
 }

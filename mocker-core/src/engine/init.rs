@@ -162,7 +162,7 @@ fn open_source(directory: &Path) -> Result<std::os::fd::OwnedFd> {
 }
 
 /// Looks at the free space as a copy goes on, and passes progress on.
-struct Admission {
+pub(super) struct Admission {
     backend: Arc<dyn SnapshotBackend>,
     runtime: tokio::runtime::Handle,
     written: AtomicU64,
@@ -170,7 +170,7 @@ struct Admission {
 }
 
 impl Admission {
-    fn new(backend: Arc<dyn SnapshotBackend>, watcher: Arc<dyn Progress + Send + Sync>) -> Self {
+    pub(super) fn new(backend: Arc<dyn SnapshotBackend>, watcher: Arc<dyn Progress + Send + Sync>) -> Self {
         Self { backend, runtime: tokio::runtime::Handle::current(), written: AtomicU64::new(0), watcher }
     }
 }

@@ -21,12 +21,14 @@ use crate::store::{Store, container, image, node};
 
 mod command;
 mod commit;
+mod convert;
 mod forget;
 mod host_files;
 mod init;
 mod pause;
 mod reclaim;
 mod records;
+mod restack;
 mod rm;
 mod root;
 mod run;
@@ -36,8 +38,8 @@ mod tag;
 
 pub use command::shown as shown_command;
 pub use records::{
-    CommitRequest, ConfigFrom, ContainerSummary, Created, ImageSummary, InitRequest, Progress, Removed,
-    RunRequest, Status,
+    CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
+    Progress, Removed, RunRequest, Squash, Status,
 };
 pub use root::Root;
 pub use run::Prepared;
@@ -154,6 +156,11 @@ impl Engine {
         let backend = blocking(move || open(&root)).await?;
         self.backends.borrow_mut().insert(name.to_owned(), backend.clone());
         Ok(backend)
+    }
+
+    /// The driver of this name.
+    fn driver(&self, name: &str) -> Result<&'static Driver> {
+        find_driver(self.drivers, name)
     }
 
     /// The driver for a new image: the one asked for, else the first that

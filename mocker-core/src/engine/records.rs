@@ -144,6 +144,28 @@ pub struct CommitRequest {
     pub flatten: bool,
     /// Refuse rather than pause a container that runs.
     pub never_pause: bool,
+    /// Make one layer of several.
+    pub squash: Option<Squash>,
+}
+
+/// Which layers a commit makes one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Squash {
+    /// Those that the container got since it was made from its image.
+    New,
+    /// All of them, the image's too.
+    All,
+}
+
+/// What `convert` is asked for.
+#[derive(Debug, Clone)]
+pub struct ConvertRequest {
+    /// The image: id, unique prefix of an id, or name.
+    pub image: String,
+    /// The backend for the new image.
+    pub to: String,
+    /// Its name. An image that has it gets a new version.
+    pub name: Option<Reference>,
 }
 
 /// What `commit`, `init` and `tag` made.

@@ -212,6 +212,20 @@ pub fn version_config(connection: &Connection, id: &str, number: u32) -> Result<
     text.map(|text| parse_config(&text, id)).transpose()
 }
 
+/// The topmost layer of one version; `None` where it is gone.
+///
+/// # Errors
+/// Those of the database.
+pub fn version_layer(connection: &Connection, id: &str, number: u32) -> Result<Option<LayerId>> {
+    connection
+        .prepare_cached("SELECT layer FROM version WHERE image = ?1 AND number = ?2")
+        .map_err(sql)?
+        .query_row(params![id, number], |row| row.get(0))
+        .optional()
+        .map(|layer| layer.map(|layer| LayerId(NodeId(layer))))
+        .map_err(sql)
+}
+
 /// All images, newest version first.
 ///
 /// # Errors
