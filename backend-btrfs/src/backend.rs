@@ -184,8 +184,13 @@ impl Btrfs {
         if let (Node::Layer(layer), Access::Write) = (node, access) {
             return Err(Failure::LayerForWriting(layer));
         }
-        self.layout.open_subvolume(node.id())?;
-        Ok(self.layout.subvolume(node.id()))
+        let top = self.layout.open_subvolume(node.id())?;
+        let path = self.layout.subvolume(node.id());
+        // Whoever owns the top of a subvolume can make it read-only from inside.
+        if access == Access::Write && sys::subvolume_info(top.as_fd()).during("look at", &path)?.read_only {
+            sys::set_read_only(top.as_fd(), false).during("make writable again", &path)?;
+        }
+        Ok(path)
     }
 
     fn usage_now(&self, node: NodeId) -> Result<Usage, Failure> {

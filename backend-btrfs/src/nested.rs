@@ -4,7 +4,7 @@
 //! is an empty directory (inode 2), so a tree that holds one must not become a
 //! layer unnoticed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -20,6 +20,10 @@ use crate::sys::{self, SearchKey};
 pub(crate) struct Nested {
     /// The number of its tree.
     pub(crate) id: u64,
+    /// The tree that it lies in, and the directory there.
+    pub(crate) parent: (u64, u64),
+    /// Its name in that directory.
+    pub(crate) name: OsString,
     /// Its path, from the top of the outermost one.
     pub(crate) path: PathBuf,
 }
@@ -28,7 +32,7 @@ pub(crate) struct Nested {
 pub(crate) fn find(on: BorrowedFd<'_>, top: u64) -> Result<Vec<Nested>, Failure> {
     let mut found = children(on, top, &PathBuf::new())?;
     let mut next = 0;
-    while let Some(Nested { id, path }) = found.get(next).cloned() {
+    while let Some(Nested { id, path, .. }) = found.get(next).cloned() {
         found.extend(children(on, id, &path)?);
         next += 1;
     }
@@ -53,15 +57,20 @@ fn children(on: BorrowedFd<'_>, tree: u64, at: &std::path::Path) -> Result<Vec<N
         references.push((item.offset, u64_at(&item.data, 0)?, OsStr::from_bytes(name).to_owned()));
         Ok(true)
     })?;
-    let place = |(id, directory, name)| {
-        let path = match sys::inode_path(on, tree, directory) {
-            Ok(directory) => at.join(OsStr::from_bytes(&directory)).join(name),
-            // Gone meanwhile, or below something that is: the name alone has to do.
-            Err(_) => at.join(name),
-        };
-        Nested { id, path }
+    let place = |(id, directory, name): (u64, u64, OsString)| {
+        let path = at.join(shown_directory(on, tree, directory)).join(&name);
+        Nested { id, parent: (tree, directory), name, path }
     };
     Ok(references.into_iter().map(place).collect())
+}
+
+/// The path of a directory in its tree, for people. The kernel tells none that
+/// is longer than 4 KiB, nor that of one which is gone by now.
+fn shown_directory(on: BorrowedFd<'_>, tree: u64, directory: u64) -> PathBuf {
+    match sys::inode_path(on, tree, directory) {
+        Ok(path) => PathBuf::from(OsStr::from_bytes(&path)),
+        Err(_) => PathBuf::from("…"),
+    }
 }
 
 /// The places in the snapshot `tree` where a subvolume was nested when the
@@ -95,10 +104,7 @@ pub(crate) fn placeholders(on: BorrowedFd<'_>, tree: u64, min_transid: u64) -> R
         found.push((item.object, OsStr::from_bytes(name).to_owned()));
         Ok(true)
     })?;
-    let place = |(directory, name)| match sys::inode_path(on, tree, directory) {
-        Ok(directory) => PathBuf::from(OsStr::from_bytes(&directory)).join(name),
-        Err(_) => PathBuf::from(name),
-    };
+    let place = |(directory, name)| shown_directory(on, tree, directory).join(name);
     Ok(found.into_iter().map(place).collect())
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use mocker_core::trace::kernel_call;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::error::{During, Failure};
@@ -46,9 +46,16 @@ fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
     for inner in found.iter().rev() {
         mocker_core::story!("deleting the nested subvolume /{}", inner.path.display());
         const DOING: &str = "delete the nested subvolume";
+        let (tree, directory) = inner.parent;
+        let parent = match sys::open_directory_inode(top.as_fd(), tree, directory) {
+            Ok(parent) => parent,
+            // Its directory is gone, and so is it.
+            Err(error) if is(&error, Errno::STALE) || is(&error, Errno::NOENT) => continue,
+            Err(error) => return Err(Failure::kernel(DOING, &inner.path, error)),
+        };
         let delete = || {
             kernel_call("ioctl(BTRFS_IOC_SNAP_DESTROY_V2)", format_args!("subvolume id {}", inner.id), || {
-                sys::destroy_subvolume_by_id(top.as_fd(), inner.id)
+                sys::destroy_subvolume(parent.as_fd(), &inner.name)
             })
         };
         match delete() {
@@ -56,7 +63,7 @@ fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
             Err(error) if is(&error, Errno::NOENT) => {}
             // The subvolume that holds it is read-only.
             Err(error) if is(&error, Errno::ROFS) || is(&error, Errno::PERM) || is(&error, Errno::ACCESS) => {
-                make_writable_around(top, &inner.path)?;
+                make_writable(top, tree).during(DOING, &inner.path)?;
                 delete().during(DOING, &inner.path)?;
             }
             Err(error) => return Err(Failure::kernel(DOING, &inner.path, error)),
@@ -65,21 +72,11 @@ fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Clears the read-only flag of the subvolume that holds `path`.
-fn make_writable_around(top: &OwnedFd, path: &Path) -> Result<(), Failure> {
-    const DOING: &str = "make writable the subvolume around";
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let mut here = rustix::fs::openat2(top, parent, flags, Mode::empty(), resolve).during(DOING, path)?;
-    // The flag is set on the top of a subvolume, whose inode is always 256.
-    loop {
-        let inode = rustix::fs::fstat(&here).during(DOING, path)?.st_ino;
-        if inode == u64::from(linux_raw_sys::btrfs::BTRFS_FIRST_FREE_OBJECTID) {
-            return sys::set_read_only(here.as_fd(), false).during(DOING, path);
-        }
-        here = rustix::fs::openat(&here, "..", DIRECTORY, Mode::empty()).during(DOING, path)?;
-    }
+/// Clears the read-only flag of a subvolume, which is set on its top.
+fn make_writable(on: &OwnedFd, tree: u64) -> std::io::Result<()> {
+    let top =
+        sys::open_directory_inode(on.as_fd(), tree, linux_raw_sys::btrfs::BTRFS_FIRST_FREE_OBJECTID.into())?;
+    sys::set_read_only(top.as_fd(), false)
 }
 
 fn is(error: &std::io::Error, errno: Errno) -> bool {

@@ -11,7 +11,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use linux_raw_sys::btrfs as raw;
@@ -131,16 +131,6 @@ pub(crate) fn destroy_subvolume(directory: BorrowedFd<'_>, name: &OsStr) -> io::
     checked(unsafe { snap_destroy_v2(directory.as_raw_fd(), &raw const args) }).map(drop)
 }
 
-/// Deletes a subvolume by its number. The kernel demands a descriptor on the
-/// same mount, and CAP_SYS_ADMIN (Linux 5.7, 949964c928dc).
-pub(crate) fn destroy_subvolume_by_id(on: BorrowedFd<'_>, id: u64) -> io::Result<()> {
-    let mut args = zeroed_vol_args();
-    args.flags = raw::BTRFS_SUBVOL_SPEC_BY_ID.into();
-    args.__bindgen_anon_2.subvolid = id;
-    // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
-    checked(unsafe { snap_destroy_v2(on.as_raw_fd(), &raw const args) }).map(drop)
-}
-
 /// What the kernel says of the subvolume that `inside` lies in.
 pub(crate) fn subvolume_info(inside: BorrowedFd<'_>) -> io::Result<SubvolumeInfo> {
     let mut info = MaybeUninit::<raw::btrfs_ioctl_get_subvol_info_args>::zeroed();
@@ -167,6 +157,37 @@ pub(crate) fn inode_path(on: BorrowedFd<'_>, tree: u64, inode: u64) -> io::Resul
     // SAFETY: `args` is a whole, initialised structure of the type that the opcode is for.
     checked(unsafe { ino_lookup(on.as_raw_fd(), &raw mut *args) })?;
     Ok(args.name.iter().take_while(|byte| **byte != 0).map(|byte| byte.cast_unsigned()).collect())
+}
+
+/// Opens a directory by its number in a tree, however deep it lies: the kernel
+/// gives no path that is longer than 4 KiB. Needs CAP_DAC_READ_SEARCH.
+pub(crate) fn open_directory_inode(on: BorrowedFd<'_>, tree: u64, inode: u64) -> io::Result<OwnedFd> {
+    /// `struct file_handle` with a `struct btrfs_fid` without its optional part
+    /// (linux/fs.h, fs/btrfs/export.h); packed, because the 64-bit numbers
+    /// begin at an offset of 8 and end at one of 28.
+    #[repr(C, packed)]
+    struct Handle {
+        length: u32,
+        kind: i32,
+        inode: u64,
+        tree: u64,
+        generation: u32,
+    }
+    /// `FILEID_BTRFS_WITHOUT_PARENT` of linux/exportfs.h.
+    const KIND: i32 = 0x4d;
+    const { assert!(size_of::<Handle>() == 28) };
+    // Generation 0 is not compared (btrfs_get_dentry of fs/btrfs/export.c).
+    let mut handle = Handle { length: 20, kind: KIND, inode, tree, generation: 0 };
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the kernel reads the head and `length` bytes behind it, which `handle` holds.
+    let opened = unsafe {
+        libc::open_by_handle_at(on.as_raw_fd(), (&raw mut handle).cast::<libc::file_handle>(), flags)
+    };
+    if opened == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that was opened just now, and that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
 }
 
 /// The read-only flag of the subvolume that `top` is the top of.

@@ -8,6 +8,7 @@ use crate::engine::sweep::end_process;
 use crate::engine::{Engine, Removed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
+use crate::sandbox::PATIENT;
 use crate::store::container::Container;
 use crate::store::image::Image;
 use crate::store::{Durability, container, image, journal, node};
@@ -188,7 +189,7 @@ impl Engine {
         let Some(lease) = &this.lease else { return Ok(()) };
         let Some(process) = &this.process else { return refuse_running(this) };
         crate::story!("container {}: killing process {}", this.id, process.pid);
-        end_process(this)?;
+        end_process(this, PATIENT)?;
         let started = Instant::now();
         while started.elapsed() < SUPERVISOR_PATIENCE {
             // Where the supervisor died instead of finishing, its work is ours.

@@ -5,11 +5,13 @@
 //! open after a boot compares every backend with the store as well, because a
 //! power cut can take back the record of an intent and keep what it made.
 
+use std::time::Duration;
+
 use crate::engine::Engine;
 use crate::engine::rm::Removal;
 use crate::error::{Error, Result};
 use crate::mount::View;
-use crate::sandbox::Cgroup;
+use crate::sandbox::{Cgroup, HASTY};
 use crate::store::container::{Container, End};
 use crate::store::lease::{Holder, Lease};
 use crate::store::{Durability, container, journal, node, now, sql};
@@ -40,36 +42,41 @@ impl Engine {
     ///
     /// Its intents end before its containers are looked after: it may have died
     /// while it removed one of them, and that intent would then be in the way.
+    ///
+    /// What cannot be cleaned up is said, and stays for the next command to
+    /// try; it is in the way of verbs on the same object alone.
     async fn sweep_lease(&self, lease: &Lease) -> Result<()> {
-        let left_behind = container::with_lease(self.store.read(), lease.token())?;
-        for dead in &left_behind {
-            crate::story!(
-                "container {}: the process that ran it is gone; ending what is left of it",
-                dead.id
-            );
-            end_process(&dead)?;
-            if let Some(group) = Cgroup::of(&dead.id)? {
-                group.remove()?;
+        let mut dead = Vec::new();
+        for container in container::with_lease(self.store.read(), lease.token())? {
+            let subject = format!("container {}", container.id);
+            crate::story!("{subject}: the process that ran it is gone; ending what is left of it");
+            if said(&subject, &end_run_of(&container)) {
+                dead.push(container);
             }
         }
         self.sweep_intents(lease).await?;
-        for dead in left_behind {
-            self.clean_targets(&dead).await?;
-            if dead.auto_remove {
-                for note in self.remove_container(&dead, Removal::EndOfRun).await? {
-                    crate::notice!("{note}");
-                }
-            } else {
-                self.record_death(&dead)?;
-            }
+        for container in dead {
+            let subject = format!("container {}", container.id);
+            said(&subject, &self.clean_up_container(&container).await);
         }
         Ok(())
+    }
+
+    async fn clean_up_container(&self, dead: &Container) -> Result<()> {
+        if dead.auto_remove {
+            for note in self.remove_container(dead, Removal::EndOfRun).await? {
+                crate::notice!("{note}");
+            }
+            return Ok(());
+        }
+        self.clean_targets(dead).await?;
+        self.record_death(dead)
     }
 
     async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
         for intent in journal::intents_of(self.store.read(), lease.token())? {
             crate::story!("intent {intent}: its process is gone; deleting what it left unfinished");
-            self.settle(intent).await?;
+            said("what a dead command left", &self.settle(intent).await);
         }
         Ok(())
     }
@@ -120,7 +127,7 @@ impl Engine {
             for found in backend.list().await? {
                 if !node::is_known(self.store.read(), found)? {
                     crate::story!("node {found} of {name} belongs to nothing; deleting it");
-                    backend.delete(found).await?;
+                    said(&format!("node {found} of {name}"), &backend.delete(found).await);
                 }
             }
         }
@@ -143,14 +150,31 @@ impl Engine {
     }
 }
 
+/// Tells of a failed clean-up; answers whether it went well.
+fn said(subject: &str, outcome: &Result<()>) -> bool {
+    if let Err(error) = outcome {
+        crate::notice!("{subject} cannot be cleaned up yet: {error}");
+    }
+    outcome.is_ok()
+}
+
+/// Ends a container whose supervisor is dead.
+fn end_run_of(container: &Container) -> Result<()> {
+    end_process(container, HASTY)?;
+    match Cgroup::of(&container.id)? {
+        Some(group) => group.remove(),
+        None => Ok(()),
+    }
+}
+
 /// Kills what is left of a container. It may be frozen: by a commit that died,
 /// or by somebody; in a hierarchy of cgroup v1 it could not even be killed then.
-pub(super) fn end_process(container: &Container) -> Result<()> {
+pub(super) fn end_process(container: &Container, patience: Duration) -> Result<()> {
     if let Some(group) = Cgroup::of(&container.id)? {
         group.thaw()?;
     }
     if let Some(process) = &container.process {
-        process.kill()?;
+        process.kill(patience)?;
     }
     Ok(())
 }

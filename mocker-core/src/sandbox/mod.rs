@@ -8,9 +8,9 @@
 //! the new namespaces (see [`run_init_stage_if_asked`]); it builds the root,
 //! gives up its rights and becomes the command, which so is process 1.
 //!
-//! The container dies with its supervisor, by a parent-death signal. One case
-//! escapes it: the kernel forgets that signal when the command changes its own
-//! user id (prctl(2), `PR_SET_PDEATHSIG`). Therefore whoever finds a container
+//! The container dies with its supervisor, by a parent-death signal. A command
+//! can shed that (prctl(2), `PR_SET_PDEATHSIG`; the kernel forgets it too when
+//! the command changes its own user id). Therefore whoever finds a container
 //! without a supervisor kills it by its [`ProcessIdentity`] before anything
 //! else.
 
@@ -38,7 +38,7 @@ use std::path::PathBuf;
 pub use cgroup::Cgroup;
 pub use init::run_init_stage_if_asked;
 pub use log::{LogReader, LogWriter, Record, Stream};
-pub use process::ProcessIdentity;
+pub use process::{HASTY, PATIENT, ProcessIdentity};
 pub use spawn::{Held, spawn};
 pub use supervise::Ended;
 

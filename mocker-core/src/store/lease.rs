@@ -6,10 +6,10 @@
 //! then gets the lock may clean up after it, and nobody else can meanwhile.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A held lease. Dropped: the lock is free, and the file is gone.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl Lease {
         let token = format!("{:016x}", u64::from_ne_bytes(random));
         match Self::try_take(leases, &token)? {
             Holder::Dead(lease) => Ok(lease),
-            Holder::Alive => Err(Error::new(ErrorKind::Busy, format!("lease {token} is taken"))),
+            // Somebody who looks for leases without an owner has just this one locked.
+            Holder::Alive => Self::take(leases),
         }
     }
 
@@ -50,13 +51,22 @@ impl Lease {
     /// Those of opening and locking the file.
     pub fn try_take(leases: &Path, token: &str) -> Result<Holder> {
         let path = leases.join(token);
-        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = open.map_err(|error| Error::io(format_args!("cannot open lease {token}"), error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Holder::Dead(Self { token: token.to_owned(), path, _lock: lock })),
-            Err(TryLockError::WouldBlock) => Ok(Holder::Alive),
-            Err(TryLockError::Error(error)) => {
-                Err(Error::io(format_args!("cannot lock lease {token}"), error))
+        loop {
+            let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+            let lock = open.map_err(|error| Error::io(format_args!("cannot open lease {token}"), error))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(Holder::Alive),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::io(format_args!("cannot lock lease {token}"), error));
+                }
+            }
+            let links = lock.metadata().map(|metadata| metadata.nlink());
+            match links.map_err(|error| Error::io(format_args!("cannot look at lease {token}"), error))? {
+                // Whoever held it removed the file between our two calls. A lock on a file without a
+                // name keeps nobody away.
+                0 => {}
+                _ => return Ok(Holder::Dead(Self { token: token.to_owned(), path, _lock: lock })),
             }
         }
     }
@@ -84,8 +94,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Removed while the lock is held: a process that opened the file before gets a lock on a
-        // file without a name, and finds in the records that nothing is left to do.
+        // Removed while the lock is held: a process that opened the file before finds that it has
+        // lost its name, and starts anew.
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(target: crate::trace::TARGET, %error, "lease file {} stays", self.token);
         }
@@ -105,5 +115,27 @@ mod tests {
         drop(lease);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(matches!(Lease::try_take(folder.path(), &token).unwrap(), Holder::Dead(_)));
+    }
+
+    #[test]
+    fn n1_a_lease_never_has_two_holders() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let folder = tempfile::tempdir().unwrap();
+        let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..3000 {
+                        if let Holder::Dead(lease) = Lease::try_take(folder.path(), "contended").unwrap() {
+                            assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two have it");
+                            holders.fetch_sub(1, Ordering::SeqCst);
+                            taken.fetch_add(1, Ordering::Relaxed);
+                            drop(lease);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(taken.load(Ordering::Relaxed) > 100);
     }
 }

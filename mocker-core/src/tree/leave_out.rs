@@ -218,7 +218,8 @@ fn remove_one(root: BorrowedFd<'_>, target: &LeaveOut) -> rustix::io::Result<boo
     };
     match gone {
         Ok(()) => rustix::fs::futimens(&parent, &times(&before)).map(|()| true),
-        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR | Errno::EXIST) => Ok(false),
+        // Read-only: the container put a read-only volume of its own in the parent's place.
+        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR | Errno::EXIST | Errno::ROFS) => Ok(false),
         Err(errno) => Err(errno),
     }
 }

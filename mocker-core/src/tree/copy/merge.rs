@@ -20,6 +20,9 @@ use crate::tree::remove_tree;
 /// How much of two files is compared at once.
 const CHUNK: usize = 1 << 20;
 
+/// Names and types in a directory.
+pub(super) type Listing = Vec<(CString, FileType)>;
+
 impl Job<'_> {
     /// Removes what the source does not have, and what differs, from a
     /// directory that is on both sides. Answers the entries that are still to
@@ -27,8 +30,8 @@ impl Job<'_> {
     pub(super) fn settle_differences(
         &self,
         directory: &Arc<Directory>,
-        found: Vec<(CString, FileType)>,
-    ) -> Result<(Vec<(CString, FileType)>, Vec<Task>)> {
+        found: Listing,
+    ) -> Result<(Listing, Vec<Task>)> {
         let fail = |name: &CStr, failure: Failure| failure.into_error(&directory.path_of(name));
         let there = names_in(&directory.destination).map_err(|failure| fail(c".", failure))?;
         let wanted: HashSet<&CStr> = found.iter().map(|(name, _)| name.as_c_str()).collect();
