@@ -1,5 +1,6 @@
 //! The command line: the options of every verb, and the list of verbs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -27,13 +28,13 @@ Examples:
 #[command(name = "mocker", version, after_help = EXAMPLES, arg_required_else_help = true)]
 #[command(max_term_width = 100, infer_subcommands = false, disable_help_subcommand = false)]
 pub(crate) struct Args {
-    /// The directory that holds everything [default: /var/lib/mocker for root, else
-    /// $XDG_DATA_HOME/mocker]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR", env = "MOCKER_ROOT", hide_env_values = true)]
+    /// The directory that holds everything [default: $MOCKER_ROOT, else /var/lib/mocker for root,
+    /// else $XDG_DATA_HOME/mocker]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// The storage backend for a new image [default: the first that works here]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME", env = "MOCKER_BACKEND", hide_env_values = true)]
+    /// The storage backend for a new image [default: $MOCKER_BACKEND, else the first that works]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub(crate) backend: Option<String>,
 
     /// Tell what the storage driver and the kernel do, on stderr
@@ -92,19 +93,26 @@ impl Verb {
 }
 
 impl Args {
+    /// The backend that was asked for.
+    pub(crate) fn preferred_backend(&self) -> Option<String> {
+        let from_environment = || set("MOCKER_BACKEND").map(|name| name.to_string_lossy().into_owned());
+        self.backend.clone().or_else(from_environment)
+    }
+
     /// The directory that holds everything.
     ///
     /// `DOCKER_DEMO_BTRFS_PATH` is the variable of the course exercise that
     /// this program grew out of: a directory on btrfs.
     pub(crate) fn root_directory(&self) -> mocker_core::Result<PathBuf> {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(root) = self.root.clone().or_else(|| set("DOCKER_DEMO_BTRFS_PATH")) {
+        let given = self.root.clone().or_else(|| set("MOCKER_ROOT").map(PathBuf::from));
+        if let Some(root) = given.or_else(|| set("DOCKER_DEMO_BTRFS_PATH").map(PathBuf::from)) {
             return Ok(root);
         }
         if rustix::process::geteuid().is_root() {
             return Ok("/var/lib/mocker".into());
         }
-        let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+        let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let data = set("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
         data.map(|data| data.join("mocker")).ok_or_else(|| {
             mocker_core::Error::new(
                 mocker_core::ErrorKind::InvalidInput,
@@ -113,6 +121,11 @@ impl Args {
             .with_hint("name one with --root or MOCKER_ROOT")
         })
     }
+}
+
+/// A variable of the environment; an empty one counts as none.
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

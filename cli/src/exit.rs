@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use mocker_core::image::escaped;
 use mocker_core::{Error, ErrorKind, Result};
 
 /// A verb failed.
@@ -33,21 +34,22 @@ pub(crate) fn report(failure_status: u8, outcome: Result<u8>) -> ExitCode {
 
 /// Shows an error: what, then the way out, then what failed while cleaning up.
 pub(crate) fn show(error: &Error) {
-    say(format_args!("{ALARM}mocker:{ALARM:#} {error}"));
+    say(format_args!("{ALARM}mocker:{ALARM:#} {}", escaped(&error.to_string())));
     if let Some(hint) = error.hint() {
-        say(format_args!("  {HELP}try:{HELP:#} {hint}"));
+        say(format_args!("  {HELP}try:{HELP:#} {}", escaped(hint)));
     }
     for second in error.also() {
-        say(format_args!("  {ALARM}also:{ALARM:#} {second}"));
+        say(format_args!("  {ALARM}also:{ALARM:#} {}", escaped(second)));
     }
 }
 
 /// Shows something that the user should know and that is no failure.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    say(format_args!("{HELP}note:{HELP:#} {text}"));
+    say(format_args!("{HELP}note:{HELP:#} {}", escaped(&text.to_string())));
 }
 
-/// Writes a line to stderr, with colours on a terminal only.
+/// Writes a line to stderr, with colours on a terminal only. Names that an image
+/// or a container chose must be escaped in it.
 pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     use std::io::Write;
     // Nobody is left to tell it to.

@@ -89,7 +89,10 @@ impl<const N: usize> Listing<N> {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) {
+        // A terminal that does not know its width says 0.
+        if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+            && size.ws_col > 0
+        {
             table.set_width(size.ws_col);
         }
         table.set_header(self.wide);

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
+use mocker_core::image::escaped;
 use mocker_core::trace::{NOTICE, TARGET};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -48,6 +49,7 @@ impl Subscriber for Teller {
         let mut told = Told::default();
         event.record(&mut told);
         let Told { message, call, micros, error } = told;
+        let message = escaped(&message);
         if event.metadata().target() == NOTICE {
             exit::note(message);
         } else if call.is_empty() {

@@ -335,7 +335,7 @@ impl Pool {
         if held == 0 {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Conflict, format!("the pool holds {held} trees of images and containers"))
+        Err(Error::new(ErrorKind::Conflict, format!("the pool still holds images or containers ({held} trees)"))
             .with_hint("remove them with 'mocker rm', or destroy all of them with --force"))
     }
 }

@@ -51,8 +51,12 @@ struct Session {
 impl Session {
     fn open(args: &Args, verb: &'static str) -> Result<Self> {
         let runtime = runtime()?;
-        let options =
-            Options { root: args.root_directory()?, drivers: DRIVERS, preferred: args.backend.clone(), verb };
+        let options = Options {
+            root: args.root_directory()?,
+            drivers: DRIVERS,
+            preferred: args.preferred_backend(),
+            verb,
+        };
         let engine = runtime.block_on(Engine::open(options))?;
         Ok(Self { runtime, engine })
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use mocker_core::Result;
 use mocker_core::engine::{Engine, Prepared, RunRequest};
 use tokio::runtime::Runtime;
@@ -58,12 +58,7 @@ pub(crate) struct Args {
     network: Network,
 
     /// The image by name or id, then the command and its arguments [default: the image's]
-    #[arg(
-        value_name = "IMAGE [COMMAND [ARGUMENT]...]",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "IMAGE [COMMAND [ARGUMENT]...]", required = true, trailing_var_arg = true)]
     words: Vec<OsString>,
 }
 
@@ -98,18 +93,9 @@ impl Args {
         to_the_end(runtime, &engine, prepared)
     }
 
-    /// The first word is the image. One that begins with a dash stands where
-    /// an option was meant, and no image is called so.
+    /// The first word is the image; what stands behind it is the command's.
     fn image_and_command(&self) -> (String, Vec<OsString>) {
         let image = self.words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        if image.starts_with('-') {
-            let text =
-                format!("there is no option '{}' of 'mocker run'", mocker_core::image::printable(&image));
-            let mut whole = crate::args::Args::command();
-            whole.build();
-            let mut run = whole.find_subcommand("run").unwrap_or(&whole).clone();
-            run.error(clap::error::ErrorKind::UnknownArgument, text).exit();
-        }
         (image, self.words.iter().skip(1).cloned().collect())
     }
 }
@@ -123,10 +109,11 @@ pub(super) fn to_the_end(runtime: Runtime, engine: &Engine, mut prepared: Prepar
     reclaim::in_background(engine);
     let ended = ended?;
     for lost in &ended.lost {
-        exit::note(lost);
+        exit::show(lost);
     }
     if let Some(failure) = &ended.failure {
         exit::show(failure);
     }
-    Ok(ended.status)
+    // A command that went well and whose output is not whole did not go well.
+    Ok(if ended.status == 0 && !ended.lost.is_empty() { exit::ENGINE_FAILED } else { ended.status })
 }

@@ -98,7 +98,10 @@ impl Command {
         let reason = Error::io(self.name(), std::io::Error::from(errno));
         let error = Error::new(ErrorKind::CommandNotExecutable, reason.to_string());
         match errno {
-            Errno::ENOEXEC => error.with_hint("a script starts with a line such as #!/bin/sh"),
+            Errno::ENOEXEC => error.with_hint(
+                "a script starts with a line such as #!/bin/sh; a program must be built for this machine's \
+                 architecture",
+            ),
             Errno::EACCES => error.with_hint("it is a directory, or lacks the execute permission"),
             _ => error,
         }

@@ -17,6 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{
     DumpableBehavior, Signal, getpid, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
 };
+use rustix::stdio;
 use rustix::thread::set_name;
 
 use super::command::Command;
@@ -106,6 +107,7 @@ fn prepare(spec: &Spec, tree: &OwnedFd) -> Result<Command> {
         env.push((b"HOME".to_vec(), identity.home.clone()));
     }
     let command = Command::new(&spec.argv, &env)?;
+    own_the_pipes(identity.uid)?;
     story!("giving up all rights but a container's, as user {}", identity.uid);
     capabilities::give_up_rights(&identity)?;
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -113,9 +115,9 @@ fn prepare(spec: &Spec, tree: &OwnedFd) -> Result<Command> {
     Ok(command)
 }
 
-/// Waits for the supervisor's word. It is the last thing that can tell of the
-/// supervisor's death before the parent-death signal was set: from here on
-/// the signal does.
+/// Waits for the supervisor's word. Had the supervisor died before the
+/// parent-death signal was set, and after it said go, the message
+/// [`STARTING`] would not find it any more, and nothing would start.
 fn await_go(control: &mut UnixStream) -> Option<()> {
     let mut word = [0];
     control.read_exact(&mut word).ok()?;
@@ -135,6 +137,24 @@ fn start(command: &Command, control: &UnixStream) -> Error {
         Ok(()) => command.exec(),
         Err(error) => Error::io("cannot clean up before the command", error),
     }
+}
+
+/// Makes the container's user the owner of the pipes that it reads and writes,
+/// so that it can open `/dev/stdout` too, as programs that log do. A pipe that
+/// has a name on some file system is left alone.
+fn own_the_pipes(uid: u32) -> Result<()> {
+    /// `PIPEFS_MAGIC` of linux/magic.h.
+    const PIPES: i128 = 0x5049_5045;
+    for descriptor in [stdio::stdin(), stdio::stdout(), stdio::stderr()] {
+        let own = || {
+            if i128::from(rustix::fs::fstatfs(descriptor)?.f_type) == PIPES {
+                rustix::fs::fchown(descriptor, Some(rustix::fs::Uid::from_raw(uid)), None)?;
+            }
+            Ok::<_, rustix::io::Errno>(())
+        };
+        own().map_err(|error| Error::io("cannot hand the pipes to the container's user", error))?;
+    }
+    Ok(())
 }
 
 fn bring_loopback_up() -> Result<()> {

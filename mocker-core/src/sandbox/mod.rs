@@ -27,6 +27,7 @@ mod relay;
 mod root;
 mod signals;
 mod spawn;
+mod stdin;
 mod supervise;
 mod sys;
 mod user;

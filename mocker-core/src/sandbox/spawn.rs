@@ -20,6 +20,7 @@ use super::command::Command;
 use super::mounts::READ_ONLY;
 use super::process::ProcessIdentity;
 use super::signals::HeldBack;
+use super::stdin::Input;
 use super::sys::{self, Launch};
 use super::wire;
 use super::{Network, Spec, init, relay};
@@ -39,6 +40,7 @@ pub struct Held {
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
     pub(super) signals: HeldBack,
+    stdin: Option<Input>,
     cgroup: Option<Cgroup>,
     reaped: bool,
     on_one_thread: PhantomData<*const ()>,
@@ -89,6 +91,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
 
     story!("forking the container into new namespaces: {names}");
     let signals = HeldBack::begin()?;
+    let stdin = Input::guarded()?;
     let cgroup = spec.cgroup.as_deref().map(Cgroup::make).transpose()?.flatten();
     let entrance = match &cgroup {
         Some(group) => group.entrance()?,
@@ -98,6 +101,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
         program: program.as_fd(),
         kept: [theirs.as_fd(), tree],
         control: theirs.as_fd(),
+        stdin: stdin.as_ref().map(Input::descriptor),
         stdout: their_stdout.as_fd(),
         stderr: their_stderr.as_fd(),
         argv: &argv,
@@ -119,6 +123,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
         stdout: Some(stdout),
         stderr: Some(stderr),
         signals,
+        stdin,
         cgroup,
         reaped: false,
         on_one_thread: PhantomData,
@@ -158,6 +163,7 @@ impl Held {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Ok(Some(status)) => {
                     self.reaped = true;
+                    self.stdin.take().into_iter().for_each(Input::give_back);
                     if let Some(Err(error)) = self.cgroup.take().map(|group| group.remove()) {
                         notice!("{error}");
                     }

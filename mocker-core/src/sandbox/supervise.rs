@@ -3,15 +3,18 @@
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::{Builder, Scope};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal as Number;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 use rustix::stdio;
 
 use super::log::{LogWriter, Stream};
+use super::output::Ends;
 use super::spawn::Held;
 use super::wire::{self, EXEC_FAILED, FAILED, GO, STARTING, TOLD};
 use super::{output, relay};
@@ -20,10 +23,14 @@ use crate::{Error, ErrorKind, Result, story};
 /// Enough for a thread that copies with a buffer on the heap.
 const STACK: usize = 128 << 10;
 
-/// After so many `INT` and `TERM` the container is killed: its process 1
-/// ignores both unless it has a handler (pid_namespaces(7)), and a person who
+/// After so many `INT` and `TERM` in a row the container is killed: its process
+/// 1 ignores both unless it has a handler (pid_namespaces(7)), and a person who
 /// presses Ctrl-C three times wants it to end.
-const PATIENCE: u32 = 3;
+const PATIENCE: usize = 3;
+
+/// How close together they must come. A program that handles Ctrl-C gets many
+/// of them in its life.
+const IN_A_ROW: Duration = Duration::from_secs(2);
 
 /// How a container ended.
 #[derive(Debug)]
@@ -44,23 +51,36 @@ impl Held {
     ///
     /// Its standard input is ours. Its output goes to our descriptors 1 and 2
     /// and to `log`. `HUP INT QUIT USR1 USR2 ALRM TERM CONT TSTP WINCH` are
-    /// forwarded, and the third `INT` or `TERM` kills it. Afterwards no process
-    /// of the container is left and no zombie. Why a command never started
-    /// stands in the log too, as a line on its standard error.
+    /// forwarded. Three `INT` or `TERM` within two seconds kill it, and so does
+    /// a `HUP` that its process 1 does not handle: the terminal is gone. When it
+    /// is dead, `INT`, `TERM` and `HUP` end the wait for whoever reads our
+    /// output. Afterwards no process of the container is left and no zombie.
+    /// Why a command never started stands in the log too, as a line on its
+    /// standard error.
     ///
     /// # Errors
     /// Only where the supervision itself failed; the container is killed then.
     pub fn supervise(mut self, log: &LogWriter) -> Result<Ended> {
         let signals = self.signals.descriptor()?;
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let pair = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("cannot make a pipe", error));
+        // The copiers hold the one end of the first pipe until they are done, we that of the second
+        // until nobody wants to wait for them any longer.
+        let ((finished, copying), (give_up, patience)) = (pair()?, pair()?);
         let mut heard = Heard::default();
         let (watched, lost) = std::thread::scope(|scope| {
             let held = &self;
-            let copy = |pipe, ours, stream| copier(scope, held.pidfd.as_fd(), pipe, ours, stream, log);
+            let copy = |pipe, ours, stream| {
+                let ends = Ends { ours, dead: held.pidfd.as_fd(), give_up: give_up.as_fd() };
+                copier(scope, pipe, ends, stream, log, copying.try_clone())
+            };
             let started = copy(stdout, stdio::stdout(), Stream::Stdout)
                 .and_then(|out| Ok((out, copy(stderr, stdio::stderr(), Stream::Stderr)?)));
+            drop(copying);
             let watched = started.and_then(|threads| {
-                held.watch(&signals, &mut heard)?;
+                let mut stops = Stops { patience: Some(patience), recent: Vec::new() };
+                held.watch(&signals, &mut heard, &mut stops)?;
+                held.drain(&signals, finished.as_fd(), &mut stops)?;
                 Ok(threads)
             });
             match watched {
@@ -85,7 +105,7 @@ impl Held {
 
     /// Says go, forwards signals and listens to the init stage, until process
     /// 1 has ended and with it every process of the container.
-    fn watch(&self, signals: &SignalFd, heard: &mut Heard) -> Result<()> {
+    fn watch(&self, signals: &SignalFd, heard: &mut Heard, stops: &mut Stops) -> Result<()> {
         story!("letting the container go");
         match (&self.control).write_all(&[GO]) {
             Ok(()) => {}
@@ -93,7 +113,6 @@ impl Held {
             Err(error) if error.kind() == IoErrorKind::BrokenPipe => {}
             Err(error) => return Err(Error::io("cannot let the container go", error)),
         }
-        let mut stops = 0;
         let mut listening = true;
         loop {
             let mut ready = [
@@ -118,20 +137,23 @@ impl Held {
                 return Ok(());
             }
             if signalled {
-                self.forward(signals, &mut stops)?;
+                self.forward(signals, stops)?;
             }
         }
     }
 
-    fn forward(&self, signals: &SignalFd, stops: &mut u32) -> Result<()> {
+    fn forward(&self, signals: &SignalFd, stops: &mut Stops) -> Result<()> {
         let failed = |error: std::io::Error| Error::io("cannot forward a signal", error);
         while let Some(arrived) = signals.read_signal().map_err(|error| failed(error.into()))? {
             let number = i32::try_from(arrived.ssi_signo).unwrap_or_default();
-            if [Number::SIGINT as i32, Number::SIGTERM as i32].contains(&number) {
-                *stops += 1;
-            }
-            if *stops >= PATIENCE {
+            if stops.count(number) >= PATIENCE {
                 story!("killing the container after {PATIENCE} requests to stop");
+                stops.patience = None;
+                return self.kill();
+            }
+            if number == Number::SIGHUP as i32 && !self.handles(number) {
+                story!("killing the container: the terminal is gone, and its process 1 does not mind");
+                stops.patience = None;
                 return self.kill();
             }
             let Some(signal) = Signal::from_named_raw(number) else { continue };
@@ -143,23 +165,80 @@ impl Held {
         }
         Ok(())
     }
+
+    /// Waits until all output has reached its reader, or somebody does not want
+    /// to wait any longer.
+    fn drain(&self, signals: &SignalFd, finished: BorrowedFd<'_>, stops: &mut Stops) -> Result<()> {
+        let failed = |error: std::io::Error| Error::io("cannot wait for the output", error);
+        loop {
+            let mut ready =
+                [PollFd::from_borrowed_fd(finished, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+            let [done, signalled] = ready.map(|descriptor| !descriptor.revents().is_empty());
+            if done {
+                return Ok(());
+            }
+            while signalled && let Some(arrived) = signals.read_signal().map_err(|e| failed(e.into()))? {
+                let number = i32::try_from(arrived.ssi_signo).unwrap_or_default();
+                if stops.count(number) > 0 || number == Number::SIGHUP as i32 {
+                    stops.patience = None;
+                }
+            }
+        }
+    }
+
+    /// Whether process 1 of the container has a handler for a signal; the
+    /// kernel does not deliver it otherwise (pid_namespaces(7)).
+    fn handles(&self, signal: i32) -> bool {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.identity.pid)).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        mask & (1 << (signal - 1)) != 0
+    }
+}
+
+/// The requests to stop so far.
+struct Stops {
+    /// Dropped when nobody wants to wait for a reader of the output any longer.
+    patience: Option<OwnedFd>,
+    recent: Vec<Instant>,
+}
+
+impl Stops {
+    /// Counts a signal; answers how many requests came close together.
+    fn count(&mut self, signal: i32) -> usize {
+        if ![Number::SIGINT as i32, Number::SIGTERM as i32].contains(&signal) {
+            return 0;
+        }
+        self.recent.retain(|then| then.elapsed() < IN_A_ROW);
+        self.recent.push(Instant::now());
+        self.recent.len()
+    }
 }
 
 /// Starts the thread that copies one of the container's outputs.
 fn copier<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    dead: BorrowedFd<'scope>,
     pipe: Option<OwnedFd>,
-    ours: BorrowedFd<'static>,
+    ends: Ends<'scope>,
     stream: Stream,
     log: &'env LogWriter,
+    copying: std::io::Result<OwnedFd>,
 ) -> Result<std::thread::ScopedJoinHandle<'scope, Vec<Error>>> {
+    let failed = |error| Error::io("cannot start a thread for the output", error);
+    let copying = copying.map_err(failed)?;
     Builder::new()
         .stack_size(STACK)
         .spawn_scoped(scope, move || {
-            pipe.map(|pipe| output::copy(pipe, dead, ours, stream, log)).unwrap_or_default()
+            let lost = pipe.map(|pipe| output::copy(pipe, &ends, stream, log)).unwrap_or_default();
+            drop(copying);
+            lost
         })
-        .map_err(|error| Error::io("cannot start a thread for the output", error))
+        .map_err(failed)
 }
 
 /// What the init stage has said so far.

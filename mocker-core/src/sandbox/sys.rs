@@ -23,6 +23,8 @@ pub(super) struct Launch<'a> {
     pub(super) kept: [BorrowedFd<'a>; 2],
     /// The one of them on which a failure is reported.
     pub(super) control: BorrowedFd<'a>,
+    /// Becomes descriptor 0, unless that stays as it is.
+    pub(super) stdin: Option<BorrowedFd<'a>>,
     /// Becomes descriptor 1.
     pub(super) stdout: BorrowedFd<'a>,
     /// Becomes descriptor 2.
@@ -79,11 +81,13 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
     let environment: [*const c_char; 1] = [std::ptr::null()];
     let control = launch.control.as_raw_fd();
     // SAFETY: each is a system call on descriptors that are open, and on
-    // memory that lives until the process image is replaced; dup2, fcntl,
+    // memory that lives until the process image is replaced (the closure
+    // captures nothing and is inlined or called, never allocated); dup2, fcntl,
     // prctl, write and _exit are async-signal-safe (signal-safety(7)).
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one argument covers the whole chain")]
     unsafe {
         let ready = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
+            && launch.stdin.is_none_or(|stdin| libc::dup2(stdin.as_raw_fd(), 0) == 0)
             && libc::dup2(launch.stdout.as_raw_fd(), 1) == 1
             && libc::dup2(launch.stderr.as_raw_fd(), 2) == 2
             && libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) == 0
