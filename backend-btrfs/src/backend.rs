@@ -1,9 +1,11 @@
 //! The trait, implemented over subvolumes.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
@@ -25,6 +27,11 @@ use crate::{flatten, nested, subvolume, sys, usage};
 
 /// What is kept free in the btrfs itself, so that deleting always works.
 const RESERVE: u64 = 8 << 20;
+
+/// How long the space of deleted trees is waited for, by who asked for just
+/// that and by who needs room.
+const RECLAIM_PATIENCE: Duration = Duration::from_secs(60);
+const ADMIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
@@ -111,6 +118,7 @@ impl Btrfs {
         let Order { work, spare, flatten, .. } = *order;
         let top = self.layout.open_subvolume(work.0)?;
         let info = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(work.0))?;
+        let since = sys::generation(top.as_fd()).during("look at", &self.layout.subvolume(work.0))?;
         let found = nested::find(top.as_fd(), info.id)?;
         if !found.is_empty() {
             if !flatten {
@@ -122,7 +130,13 @@ impl Btrfs {
             }
         }
         let directory = self.layout.make_directory(spare)?;
-        let sealed = self.seal(order, &top, info.otransid, &directory, &found);
+        let sealed = self.seal(
+            order,
+            &top,
+            Looked { id: info.id, made_in: info.otransid, looked_in: since },
+            &directory,
+            &found,
+        );
         if sealed.is_err() {
             self.undo(spare);
         }
@@ -141,7 +155,7 @@ impl Btrfs {
         &self,
         order: &Order,
         top: &OwnedFd,
-        made_in: u64,
+        looked: Looked,
         directory: &OwnedFd,
         found: &[nested::Nested],
     ) -> Result<()> {
@@ -152,7 +166,7 @@ impl Btrfs {
         snapshot_call(directory, &path, top, !edit)?;
         let layer = self.layout.open_top(directory, order.spare)?.ok_or(Failure::Missing(order.spare))?;
         if edit {
-            flatten::flatten(top, &layer, found)?;
+            flatten::flatten(top, looked.id, &layer, found)?;
             leave_out::remove_if_empty(layer.as_fd(), &order.leave_out)?;
             const DOING: &str = "freeze";
             kernel_call(
@@ -165,12 +179,17 @@ impl Btrfs {
             kernel_call("ioctl(BTRFS_IOC_SYNC)", path.display(), || sys::sync(layer.as_fd()))
                 .during(DOING, &path)?;
         }
-        // A tree that the engine alone filled holds no subvolumes.
-        if order.imported {
+        // Nobody could make one between the look and the snapshot.
+        if order.state == WorkState::Idle {
             return Ok(());
         }
         let id = sys::subvolume_info(layer.as_fd()).during("look at", &path)?.id;
-        let paths = nested::placeholders(layer.as_fd(), id, made_in)?;
+        // Reading all that was written since the work area was made costs time, so it is done only
+        // where any subvolume at all was made meanwhile.
+        if !nested::any_made_since(layer.as_fd(), id, looked.looked_in)? {
+            return Ok(());
+        }
+        let paths = nested::placeholders(layer.as_fd(), id, looked.made_in)?;
         if paths.is_empty() { Ok(()) } else { Err(Failure::Nested { work: order.work, paths }.into()) }
     }
 
@@ -199,23 +218,63 @@ impl Btrfs {
         usage::measure(top.as_fd(), id)
     }
 
-    fn reclaim_now(&self) -> Result<Reclaimed, Failure> {
+    /// Waits for the trees that are deleted now, not for those of others that
+    /// come later.
+    fn reclaim_now(&self) -> Result<Reclaimed> {
         let nodes = self.layout.open_nodes()?;
         let pending = nested::deleted(nodes.as_fd())?;
-        while nested::deleted(nodes.as_fd())? > 0 {
-            // The commit wakes the cleaner, which otherwise sleeps for up to 30 s.
-            sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        let left = self.wait_for_cleaner(&nodes, &pending, RECLAIM_PATIENCE)?;
+        if left > 0 {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("{left} deleted trees still take space: something has a file of theirs open, or is in them"),
+            )
+            .with_hint("the space comes back when that ends"));
         }
         sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
-        Ok(Reclaimed { nodes: pending })
+        Ok(Reclaimed { nodes: pending.len() as u64 })
+    }
+
+    /// Makes the kernel's cleaner work, and waits until none of these deleted
+    /// trees is left, or for so long; answers how many are.
+    fn wait_for_cleaner(
+        &self,
+        nodes: &OwnedFd,
+        pending: &BTreeSet<u64>,
+        patience: Duration,
+    ) -> Result<usize> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let left = nested::deleted(nodes.as_fd())?.intersection(pending).count();
+            if left == 0 || started.elapsed() > patience {
+                return Ok(left);
+            }
+            // The commit wakes the cleaner, which otherwise sleeps for up to 30 s.
+            sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
     }
 
     fn admit_now(&self, bytes: u64) -> Result<()> {
-        let room = rustix::fs::statvfs(self.layout.nodes())
-            .during("look at the free space of", self.layout.nodes())?;
-        let free = room.f_bavail * room.f_frsize;
-        if free < bytes + RESERVE {
+        let free = || {
+            let room = rustix::fs::statvfs(self.layout.nodes())
+                .during("look at the free space of", self.layout.nodes())?;
+            Ok::<_, Failure>(room.f_bavail * room.f_frsize)
+        };
+        let mut room = free()?;
+        if room < bytes + RESERVE {
+            // What was removed a moment ago may just not be free yet.
+            let nodes = self.layout.open_nodes()?;
+            let pending = nested::deleted(nodes.as_fd())?;
+            if !pending.is_empty() {
+                self.wait_for_cleaner(&nodes, &pending, ADMIT_PATIENCE)?;
+                sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
+                room = free()?;
+            }
+        }
+        if room < bytes + RESERVE {
             let hint = match self.pool {
                 Some(_) => {
                     "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'"
@@ -224,7 +283,7 @@ impl Btrfs {
             };
             return Err(Error::new(
                 ErrorKind::NoSpace,
-                format!("the btrfs is full: {} MiB are free", free >> 20),
+                format!("the btrfs is full: {} MiB are free", room >> 20),
             )
             .with_hint(hint));
         }
@@ -240,6 +299,17 @@ fn snapshot_call(directory: &OwnedFd, path: &Path, source: &OwnedFd, read_only: 
     .during("make the snapshot", path)
 }
 
+/// What was seen of a work area before its snapshot.
+#[derive(Clone, Copy)]
+struct Looked {
+    /// The number of its tree.
+    id: u64,
+    /// The transaction that made it.
+    made_in: u64,
+    /// The transaction that ran when nested subvolumes were looked for.
+    looked_in: u64,
+}
+
 /// [`Seal`] without its borrows.
 struct Order {
     work: WorkId,
@@ -248,7 +318,6 @@ struct Order {
     then: Then,
     flatten: bool,
     leave_out: Vec<leave_out::LeaveOut>,
-    imported: bool,
 }
 
 #[async_trait]
@@ -289,7 +358,6 @@ impl SnapshotBackend for Btrfs {
             then: seal.then,
             flatten: seal.flatten,
             leave_out: seal.leave_out.to_vec(),
-            imported: seal.base.tip().is_none() && seal.then == Then::Consume,
         };
         blocking(move || this.snapshot_now(&order)).await
     }
@@ -311,7 +379,7 @@ impl SnapshotBackend for Btrfs {
 
     async fn reclaim(&self) -> Result<Reclaimed> {
         let this = self.clone();
-        blocking(move || Ok(this.reclaim_now()?)).await
+        blocking(move || this.reclaim_now()).await
     }
 
     async fn list(&self) -> Result<Vec<NodeId>> {

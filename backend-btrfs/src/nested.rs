@@ -4,6 +4,7 @@
 //! is an empty directory (inode 2), so a tree that holds one must not become a
 //! layer unnoticed.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +15,9 @@ use linux_raw_sys::btrfs as raw;
 use crate::error::Failure;
 use crate::search::{each_item, u16_at, u64_at};
 use crate::sys::{self, SearchKey};
+
+/// The greatest number that a subvolume can have (`BTRFS_LAST_FREE_OBJECTID`).
+const LAST_SUBVOLUME: u64 = u64::MAX - 255;
 
 /// A subvolume inside another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +112,29 @@ pub(crate) fn placeholders(on: BorrowedFd<'_>, tree: u64, min_transid: u64) -> R
     Ok(found.into_iter().map(place).collect())
 }
 
-/// How many deleted subvolumes the kernel still has to clean up.
-pub(crate) fn deleted(on: BorrowedFd<'_>) -> Result<u64, Failure> {
+/// Whether a subvolume other than `but` was made in the transaction `since` or
+/// later, anywhere in this file system.
+pub(crate) fn any_made_since(on: BorrowedFd<'_>, but: u64, since: u64) -> Result<bool, Failure> {
+    let key = SearchKey {
+        tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
+        objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), LAST_SUBVOLUME),
+        types: (raw::BTRFS_ROOT_ITEM_KEY, raw::BTRFS_ROOT_ITEM_KEY),
+        offsets: (0, u64::MAX),
+        min_transid: since,
+    };
+    let mut found = false;
+    each_item(on, key, |item| {
+        if item.kind == raw::BTRFS_ROOT_ITEM_KEY && item.object != but {
+            let made = u64_at(&item.data, std::mem::offset_of!(raw::btrfs_root_item, otransid))?;
+            found = made >= since;
+        }
+        Ok(!found)
+    })?;
+    Ok(found)
+}
+
+/// The deleted subvolumes that the kernel still has to clean up.
+pub(crate) fn deleted(on: BorrowedFd<'_>) -> Result<BTreeSet<u64>, Failure> {
     let orphans = i64::from(raw::BTRFS_ORPHAN_OBJECTID).cast_unsigned();
     let key = SearchKey {
         tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
@@ -118,12 +143,12 @@ pub(crate) fn deleted(on: BorrowedFd<'_>) -> Result<u64, Failure> {
         offsets: (0, u64::MAX),
         min_transid: 0,
     };
-    let mut count = 0;
-    each_item(on, key, |_| {
-        count += 1;
+    let mut found = BTreeSet::new();
+    each_item(on, key, |item| {
+        found.insert(item.offset);
         Ok(true)
     })?;
-    Ok(count)
+    Ok(found)
 }
 
 /// The transaction in which a subvolume was last snapshotted.

@@ -26,6 +26,7 @@ nix::ioctl_write_ptr!(subvol_create_v2, MAGIC, 24, raw::btrfs_ioctl_vol_args_v2)
 nix::ioctl_write_ptr!(snap_destroy_v2, MAGIC, 63, raw::btrfs_ioctl_vol_args_v2);
 nix::ioctl_write_ptr!(resize_device, MAGIC, 3, raw::btrfs_ioctl_vol_args);
 nix::ioctl_read!(get_subvol_info, MAGIC, 60, raw::btrfs_ioctl_get_subvol_info_args);
+nix::ioctl_read!(get_fs_info, MAGIC, 31, raw::btrfs_ioctl_fs_info_args);
 nix::ioctl_readwrite!(ino_lookup, MAGIC, 18, raw::btrfs_ioctl_ino_lookup_args);
 // The opcode counts the head alone, not the buffer behind it.
 nix::ioctl_readwrite_bad!(tree_search_v2, ioctl::BTRFS_IOC_TREE_SEARCH_V2, SearchArgs);
@@ -144,6 +145,19 @@ pub(crate) fn subvolume_info(inside: BorrowedFd<'_>) -> io::Result<SubvolumeInfo
         // The flag of the root item, not of the ioctl: bit 0 (`BTRFS_ROOT_SUBVOL_RDONLY`).
         read_only: info.flags & 1 != 0,
     })
+}
+
+/// The number of the transaction that runs now, or at least that of the last one
+/// that was committed.
+pub(crate) fn generation(on: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info = MaybeUninit::<raw::btrfs_ioctl_fs_info_args>::zeroed();
+    // SAFETY: zeroed memory is a value of this structure of integers.
+    let info = unsafe { info.assume_init_mut() };
+    info.flags = raw::BTRFS_FS_INFO_FLAG_GENERATION.into();
+    // SAFETY: `info` is a whole, initialised structure of the type that the opcode is for.
+    checked(unsafe { get_fs_info(on.as_raw_fd(), &raw mut *info) })?;
+    // Kernels before 5.10 do not tell: then everything counts as new.
+    Ok(if info.flags & u64::from(raw::BTRFS_FS_INFO_FLAG_GENERATION) == 0 { 0 } else { info.generation })
 }
 
 /// The path of a directory inode, from the top of its subvolume, with a slash
@@ -317,6 +331,10 @@ mod tests {
                 nix::request_code_readwrite!(MAGIC, 18, size_of::<raw::btrfs_ioctl_ino_lookup_args>()),
                 ioctl::BTRFS_IOC_INO_LOOKUP,
             ),
+            (
+                nix::request_code_read!(MAGIC, 31, size_of::<raw::btrfs_ioctl_fs_info_args>()),
+                ioctl::BTRFS_IOC_FS_INFO,
+            ),
             (nix::request_code_read!(MAGIC, 25, size_of::<u64>()), ioctl::BTRFS_IOC_SUBVOL_GETFLAGS),
             (nix::request_code_write!(MAGIC, 26, size_of::<u64>()), ioctl::BTRFS_IOC_SUBVOL_SETFLAGS),
             (nix::request_code_none!(MAGIC, 8), ioctl::BTRFS_IOC_SYNC),
@@ -336,6 +354,7 @@ mod tests {
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args_v2>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_get_subvol_info_args>(), 504);
+        assert_eq!(size_of::<raw::btrfs_ioctl_fs_info_args>(), 1024);
         assert_eq!(size_of::<raw::btrfs_ioctl_ino_lookup_args>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_search_key>(), 104);
         assert_eq!(std::mem::offset_of!(SearchArgs, buf), 112);

@@ -37,6 +37,9 @@ const BTRFS_MAGIC: i64 = 0x9123_683e;
 /// discards sent in the background, so that the file shrinks again.
 const OPTIONS: &str = "discard=async";
 
+/// `btrfs_ioctl_resize` refuses less (fs/btrfs/ioctl.c).
+const SMALLEST_TO_GROW_TO: u64 = 256 << 20;
+
 /// Whether a directory, or the nearest one above it that exists, is on btrfs.
 pub(crate) fn is_btrfs(path: &Path) -> bool {
     path.ancestors().find_map(|there| rustix::fs::statfs(there).ok()).is_some_and(|fs| is_btrfs_type(&fs))
@@ -129,9 +132,18 @@ impl Pool {
         lock().map_err(|error| Error::io(format_args!("cannot lock '{}'", path.display()), error))
     }
 
-    /// Whether the pool is mounted in this mount namespace.
+    /// Whether the pool is mounted in this mount namespace. On a root that lies
+    /// on btrfs itself the same place is a plain directory.
     fn is_mounted(&self) -> bool {
-        rustix::fs::statfs(self.mount_point()).is_ok_and(|fs| is_btrfs_type(&fs))
+        let on_btrfs = rustix::fs::statfs(self.mount_point()).is_ok_and(|fs| is_btrfs_type(&fs));
+        let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev);
+        on_btrfs && device(&self.mount_point()) != device(&self.root)
+    }
+
+    /// The mark that a pool was made here once. A root that has it and no file
+    /// has lost something that must not be replaced by an empty pool.
+    fn mark(&self) -> PathBuf {
+        self.directory().join("made")
     }
 
     /// Makes the pool where there is none. `size` is in bytes; without it,
@@ -158,8 +170,19 @@ impl Pool {
             return Ok(Made { size, fresh: false });
         }
         self.check_host()?;
+        if self.mark().exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("the pool '{}' is gone, and what was in it", file.display()),
+            )
+            .with_hint("put it back; or give it up with 'mocker pool destroy --force'"));
+        }
         let size = space::choose_size(&self.directory(), size)?;
         file::make(&file, size)?;
+        // After the file: stopped in between there is a pool without a mark, and nothing is lost.
+        File::create(self.mark())
+            .and_then(|mark| mark.sync_all())
+            .map_err(|error| Error::io(format_args!("cannot make '{}'", self.mark().display()), error))?;
         notice!(
             "made a storage pool: {} (sparse, up to {}; 'mocker pool' shows it)",
             file.display(),
@@ -182,25 +205,26 @@ impl Pool {
             return Ok(());
         }
         self.create_locked(&lock, None)?;
-        make_directory(&self.mount_point())?;
+        self.mount(&self.mount_point())
+    }
+
+    /// Mounts the pool, which exists, at a place. The caller holds the lock.
+    fn mount(&self, place: &Path) -> Result<()> {
+        make_directory(place)?;
         let backing = device::open_backing(&self.file())?;
         let device = device::find_or_attach(&backing, &self.file())?;
         let flags = MountFlags::NOATIME | MountFlags::NOSUID | MountFlags::NODEV;
         let options = std::ffi::CString::new(OPTIONS).unwrap_or_default();
         let mounted = kernel_call(
             "mount(2)",
-            format_args!(
-                "{} on {} type btrfs ({OPTIONS})",
-                device.path.display(),
-                self.mount_point().display()
-            ),
-            || rustix::mount::mount(&device.path, self.mount_point(), "btrfs", flags, options.as_c_str()),
+            format_args!("{} on {} type btrfs ({OPTIONS})", device.path.display(), place.display()),
+            || rustix::mount::mount(&device.path, place, "btrfs", flags, options.as_c_str()),
         );
         mounted.map_err(|errno| {
             Error::io(format_args!("cannot mount the pool '{}'", self.file().display()), errno)
                 .with_hint("the kernel log says more: dmesg | tail")
         })?;
-        story!("the pool is mounted at {}", self.mount_point().display());
+        story!("the pool is mounted at {}", place.display());
         Ok(())
     }
 
@@ -251,16 +275,27 @@ impl Pool {
         let describe = |error| Error::io(format_args!("cannot enlarge '{}'", path.display()), error);
         let backing = device::open_backing(&path)?;
         let before = backing.metadata().map_err(describe)?.len();
-        if size <= before {
+        // The same size again finishes what was stopped between the file and the file system.
+        let unfinished = size == before && space::total(&self.mount_point())? < before;
+        if size <= before && !unfinished {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 format!("the pool has {} already, and cannot shrink", space::shown(before)),
             )
             .with_hint("name a larger size"));
         }
+        if size < SMALLEST_TO_GROW_TO {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("btrfs does not grow to {}", space::shown(size)),
+            )
+            .with_hint(format!("{} is the least", space::shown(SMALLEST_TO_GROW_TO))));
+        }
         space::warn_beyond_host(&self.root, size - before)?;
-        backing.set_len(size).map_err(describe)?;
-        backing.sync_all().map_err(describe)?;
+        if !unfinished {
+            backing.set_len(size).map_err(describe)?;
+            backing.sync_all().map_err(describe)?;
+        }
         let device = device::find_or_attach(&backing, &path)?;
         sys::update_loop_size(device.file.as_fd()).map_err(describe)?;
         let top = File::open(self.mount_point()).map_err(describe)?;
@@ -291,29 +326,38 @@ impl Pool {
         })
     }
 
-    /// Unmounts the pool and removes its file, with everything in it.
+    /// Unmounts the pool and removes its file, with everything in it. `forget`
+    /// is to remove the records of what was in it; it is called when nothing can
+    /// go wrong any more but the removal itself, and nobody can use the pool.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] where it still holds nodes and `force` is not
     /// set, [`ErrorKind::Busy`] where it is in use, here or in another mount
-    /// namespace.
-    pub fn destroy(&self, force: bool) -> Result<()> {
-        self.require()?;
-        if !force {
-            self.attach()?;
-            self.require_empty()?;
+    /// namespace; whatever `forget` answers. The pool stays then.
+    pub fn destroy(&self, force: bool, forget: impl FnOnce() -> Result<()>) -> Result<()> {
+        if !(force && self.mark().exists()) {
+            self.require()?;
         }
         let _lock = self.lock()?;
         self.umount_locked()?;
         let path = self.file();
         let describe = |error| Error::io(format_args!("cannot remove '{}'", path.display()), error);
-        let metadata = std::fs::metadata(&path).map_err(describe)?;
-        device::wait_until_detached((metadata.dev(), metadata.ino()))?;
-        std::fs::remove_file(&path).map_err(describe)?;
-        match std::fs::remove_dir(self.mount_point()) {
+        let missing_is_fine = |outcome: std::io::Result<()>| match outcome {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(describe(error)),
             _ => Ok(()),
+        };
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            let identity = (metadata.dev(), metadata.ino());
+            device::wait_until_detached(identity)?;
+            if !force {
+                self.require_empty()?;
+                device::wait_until_detached(identity)?;
+            }
         }
+        forget()?;
+        missing_is_fine(std::fs::remove_file(&path))?;
+        missing_is_fine(std::fs::remove_file(self.mark()))?;
+        missing_is_fine(std::fs::remove_dir(self.mount_point()))
     }
 
     fn require(&self) -> Result<()> {
@@ -324,19 +368,29 @@ impl Pool {
             .with_hint("'mocker pool create' makes one; a root on btrfs needs none"))
     }
 
+    /// Looks into a pool that is not mounted anywhere, at a place that nobody
+    /// else knows.
     fn require_empty(&self) -> Result<()> {
-        let nodes = self.mount_point().join("nodes");
-        let describe = |error| Error::io(format_args!("cannot list '{}'", nodes.display()), error);
-        let held = match std::fs::read_dir(&nodes) {
-            Ok(entries) => entries.count(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(describe(error)),
+        let place = self.directory().join("look");
+        self.mount(&place)?;
+        let held = match std::fs::read_dir(place.join("nodes")) {
+            Ok(entries) => Ok(entries.count()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(Error::io(format_args!("cannot list '{}'", place.display()), error)),
         };
-        if held == 0 {
-            return Ok(());
+        let unmounted = rustix::mount::unmount(&place, UnmountFlags::empty())
+            .and_then(|()| rustix::fs::rmdir(&place))
+            .map_err(|errno| Error::io(format_args!("cannot unmount '{}'", place.display()), errno));
+        match (held, unmounted) {
+            (Ok(0), unmounted) => unmounted,
+            (Ok(held), unmounted) => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the pool still holds images or containers ({held} trees)"),
+            )
+            .with_hint("remove them with 'mocker rm', or destroy all of them with --force")
+            .after_cleanup(unmounted)),
+            (Err(error), unmounted) => Err(error.after_cleanup(unmounted)),
         }
-        Err(Error::new(ErrorKind::Conflict, format!("the pool still holds images or containers ({held} trees)"))
-            .with_hint("remove them with 'mocker rm', or destroy all of them with --force"))
     }
 }
 

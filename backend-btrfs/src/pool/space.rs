@@ -25,6 +25,12 @@ pub(crate) fn free(path: &Path) -> Result<u64> {
     Ok(room.f_bavail * room.f_frsize)
 }
 
+/// The size of the file system there, in bytes.
+pub(super) fn total(path: &Path) -> Result<u64> {
+    let room = statvfs(path)?;
+    Ok(room.f_blocks * room.f_frsize)
+}
+
 fn statvfs(path: &Path) -> Result<rustix::fs::StatVfs> {
     rustix::fs::statvfs(path).map_err(|errno| {
         Error::io(format_args!("cannot look at the free space of '{}'", path.display()), errno)

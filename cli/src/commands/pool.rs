@@ -72,16 +72,16 @@ impl Args {
                 output::print(&format!("Grown: a pool of up to {}\n", size(*asked)))?;
             }
             Action::Umount => {
-                pool(&Root::open(&existing(&root)?)?).umount()?;
+                let pool = pool(&Root::open(&existing(&root)?)?);
+                Session::open(args, "pool umount")?.engine.refuse_if_used(DRIVER.name)?;
+                pool.umount()?;
                 output::print("Unmounted: the pool\n")?;
             }
             Action::Destroy { force } => {
                 let pool = pool(&Root::open(&existing(&root)?)?);
-                if *force {
-                    let Session { runtime, engine } = Session::open(args, "pool destroy")?;
-                    runtime.block_on(engine.forget_backend(DRIVER.name))?;
-                }
-                pool.destroy(*force)?;
+                let engine = Session::open(args, "pool destroy")?.engine;
+                engine.refuse_if_used(DRIVER.name)?;
+                pool.destroy(*force, || engine.forget_backend(DRIVER.name).map(drop))?;
                 output::print("Removed: the pool\n")?;
             }
         }
