@@ -267,7 +267,11 @@ fn merged_config(
                 .with_hint("keep the image's settings with --config-from image"));
             }
             let kept = command(&container.config);
+            let mut given = request.changes.iter().map(|change| change.trim_start().to_ascii_uppercase());
             let notes = match of_image {
+                _ if given.any(|change| change.starts_with("CMD") || change.starts_with("ENTRYPOINT")) => {
+                    Vec::new()
+                }
                 Some(image) if command(&image) == kept => Vec::new(),
                 _ => vec![format!(
                     "the image's command is now the container's: {kept} \

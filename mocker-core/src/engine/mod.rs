@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sandbox::LogReader;
 use crate::store::journal::Actor;
 use crate::store::lease::Lease;
-use crate::store::{Store, container, image, node};
+use crate::store::{Durability, Store, container, image, node};
 
 mod command;
 mod commit;
@@ -154,6 +154,9 @@ impl Engine {
         let open = find_driver(self.drivers, name)?.open;
         let root = self.root.path().to_owned();
         let backend = blocking(move || open(&root)).await?;
+        if !node::backends(self.store.read())?.iter().any(|known| known == name) {
+            self.store.write(Durability::Flushed, |tx| node::know_backend(tx, name))?;
+        }
         self.backends.borrow_mut().insert(name.to_owned(), backend.clone());
         Ok(backend)
     }

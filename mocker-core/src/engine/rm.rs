@@ -11,6 +11,7 @@ use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_na
 use crate::sandbox::PATIENT;
 use crate::store::container::Container;
 use crate::store::image::Image;
+use crate::store::lease::{Holder, Lease};
 use crate::store::{Durability, container, image, journal, node};
 
 /// How long the supervisor of a killed container may take to record the end.
@@ -60,11 +61,16 @@ impl Engine {
         match self.resolve(name)? {
             Found::Image(found) => self.remove_image(name, &found).await,
             Found::Container(found) => {
-                if force {
-                    self.end_run(&found).await?;
+                if force && let Some(lease) = &found.lease {
+                    let nobody = self.end_run(&found, lease).await?;
                     // Run with --rm, it is gone by now.
                     if !container::exists(self.store.read(), &found.id)? {
                         return Ok(Removed { id: found.id, notes: Vec::new() });
+                    }
+                    if let Some(lease) = nobody {
+                        self.sweep_intents(&lease).await?;
+                        let notes = self.remove_container(&found, Removal::EndOfRun).await?;
+                        return Ok(Removed { id: found.id, notes });
                     }
                 }
                 let notes = self.remove_container(&found, Removal::Asked).await?;
@@ -184,18 +190,23 @@ impl Engine {
     }
 
     /// Kills what runs in a container and waits until its supervisor has
-    /// recorded that, or is dead itself.
-    async fn end_run(&self, this: &Container) -> Result<()> {
-        let Some(lease) = &this.lease else { return Ok(()) };
-        let Some(process) = &this.process else { return refuse_running(this) };
-        crate::story!("container {}: killing process {}", this.id, process.pid);
+    /// recorded that. Answers its lease where it is dead instead, and what it
+    /// should have done is ours.
+    async fn end_run(&self, this: &Container, lease: &str) -> Result<Option<Lease>> {
+        if this.process.is_none() && !matches!(Lease::try_take(&self.root.leases(), lease)?, Holder::Dead(_))
+        {
+            refuse_running(this)?;
+        }
+        crate::story!("container {}: killing what runs in it", this.id);
         end_process(this, PATIENT)?;
         let started = Instant::now();
         while started.elapsed() < SUPERVISOR_PATIENCE {
-            // Where the supervisor died instead of finishing, its work is ours.
-            self.sweep().await?;
+            if let Holder::Dead(lease) = Lease::try_take(&self.root.leases(), lease)? {
+                let held = container::with_lease(self.store.read(), lease.token())?;
+                return Ok(held.iter().any(|held| held.id == this.id).then_some(lease));
+            }
             if !container::with_lease(self.store.read(), lease)?.iter().any(|held| held.id == this.id) {
-                return Ok(());
+                return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(2));
         }

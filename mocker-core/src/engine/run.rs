@@ -151,7 +151,8 @@ impl Engine {
         match ready.await {
             Ok(prepared) => Ok(prepared),
             Err(error) => {
-                let released = self.store.write(Durability::Quick, |tx| container::release(tx, &found.id));
+                let released =
+                    self.store.write(Durability::Quick, |tx| container::release(tx, &found.id, actor.lease));
                 Err(error.after_cleanup(released))
             }
         }
@@ -249,8 +250,9 @@ impl Engine {
             Ok(ended) => (ended.status, ended.failure.as_ref().map(ToString::to_string)),
             Err(error) => (ENGINE_FAILED, Some(error.to_string())),
         };
+        let lease = this.lease.as_deref().unwrap_or_default();
         self.store.write(Durability::Flushed, |tx| {
-            container::set_ended(tx, &this.id, End { status, failure: failure.as_deref() }, now())
+            container::set_ended(tx, &this.id, lease, End { status, failure: failure.as_deref() }, now())
         })
     }
 }

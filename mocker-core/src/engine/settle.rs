@@ -17,10 +17,23 @@ impl Engine {
     /// open tries again.
     pub(super) async fn settle(&self, intent: i64) -> Result<()> {
         let rubbish = journal::rubbish(self.store.read(), intent)?;
-        for (node, backend) in &rubbish {
-            let backend = self.backend(backend).await?;
-            backend.delete(*node).await?;
-            self.rubbish.set(self.rubbish.get() || backend.capabilities().reclaim == Reclaim::Backend);
+        let mut deleted = Vec::new();
+        let mut failure: Option<Error> = None;
+        for (node, name) in &rubbish {
+            let delete = async {
+                let backend = self.backend(name).await?;
+                backend.delete(*node).await?;
+                self.rubbish.set(self.rubbish.get() || backend.capabilities().reclaim == Reclaim::Backend);
+                Ok(())
+            };
+            match (delete.await, failure.take()) {
+                (Ok(()), before) => {
+                    deleted.push(*node);
+                    failure = before;
+                }
+                (Err(error), None) => failure = Some(error),
+                (Err(error), Some(before)) => failure = Some(before.and_also(&error)),
+            }
         }
         let objects = self.objects_of(intent)?;
         self.thaw_of(&objects)?;
@@ -31,9 +44,10 @@ impl Engine {
             }
         }
         self.store.write(Durability::Quick, |tx| {
-            rubbish.iter().try_for_each(|(node, _)| journal::forget(tx, *node))?;
-            journal::end(tx, intent)
-        })
+            deleted.iter().try_for_each(|node| journal::forget(tx, *node))?;
+            if failure.is_none() { journal::end(tx, intent) } else { Ok(()) }
+        })?;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Ends a verb that succeeded. What cannot be deleted now is no failure of

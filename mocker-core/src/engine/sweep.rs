@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use crate::backend::NodeId;
 use crate::engine::Engine;
 use crate::engine::rm::Removal;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mount::View;
 use crate::sandbox::{Cgroup, HASTY};
 use crate::store::container::{Container, End};
@@ -26,15 +27,18 @@ impl Engine {
     /// # Errors
     /// Those of the backends and the store.
     pub(super) async fn sweep(&self) -> Result<()> {
+        let this_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|error| Error::io("cannot read the boot id", error))?;
+        let first = meta(self, "boot")?.as_deref() != Some(this_boot.trim());
         for token in journal::leases(self.store.read())? {
             if self.lease.get().is_some_and(|own| own.token() == token) {
                 continue;
             }
             if let Holder::Dead(lease) = Lease::try_take(&self.root.leases(), &token)? {
-                self.sweep_lease(&lease).await?;
+                self.sweep_lease(&lease, first).await?;
             }
         }
-        self.sweep_after_boot().await
+        if first { self.sweep_after_boot(this_boot.trim()).await } else { Ok(()) }
     }
 
     /// Cleans up after one dead process. Holding its lease keeps others away;
@@ -45,12 +49,13 @@ impl Engine {
     ///
     /// What cannot be cleaned up is said, and stays for the next command to
     /// try; it is in the way of verbs on the same object alone.
-    async fn sweep_lease(&self, lease: &Lease) -> Result<()> {
+    async fn sweep_lease(&self, lease: &Lease, of_another_boot: bool) -> Result<()> {
         let mut dead = Vec::new();
         for container in container::with_lease(self.store.read(), lease.token())? {
             let subject = format!("container {}", container.id);
             crate::story!("{subject}: the process that ran it is gone; ending what is left of it");
-            if said(&subject, &end_run_of(&container)) {
+            // A process of another boot is dead, and its number may be anybody's by now.
+            if of_another_boot || said(&subject, &end_run_of(&container)) {
                 dead.push(container);
             }
         }
@@ -73,7 +78,7 @@ impl Engine {
         self.record_death(dead)
     }
 
-    async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
+    pub(super) async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
         for intent in journal::intents_of(self.store.read(), lease.token())? {
             crate::story!("intent {intent}: its process is gone; deleting what it left unfinished");
             said("what a dead command left", &self.settle(intent).await);
@@ -92,13 +97,14 @@ impl Engine {
     }
 
     fn record_death(&self, dead: &Container) -> Result<()> {
+        let lease = dead.lease.as_deref().unwrap_or_default();
         self.store.write(Durability::Quick, |tx| match dead.process {
             Some(_) => {
                 let end = End { status: KILLED, failure: Some("the mocker process that ran it was killed") };
-                container::set_ended(tx, &dead.id, end, now())
+                container::set_ended(tx, &dead.id, lease, end, now())
             }
             // Its command was never started: it is as it was before.
-            None => container::release(tx, &dead.id),
+            None => container::release(tx, &dead.id, lease),
         })
     }
 
@@ -107,35 +113,34 @@ impl Engine {
         if of.leave_out.is_empty() {
             return Ok(());
         }
-        let view = View::open(&self.rootfs(of).await?)?;
+        let rootfs = match self.rootfs(of).await {
+            // A power cut took the tree back, and the mount points with it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let view = View::open(&rootfs)?;
         let removed = leave_out::remove_if_empty(view.top(), &of.leave_out)?;
         crate::story!("removed {} mount points that the run had made in the tree", removed.len());
         Ok(())
     }
 
-    async fn sweep_after_boot(&self) -> Result<()> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| Error::io("cannot read the boot id", error))?;
-        if meta(self, "boot")?.as_deref() == Some(boot.trim()) {
-            return Ok(());
-        }
+    async fn sweep_after_boot(&self, boot: &str) -> Result<()> {
         for name in node::backends(self.store.read())? {
             crate::story!("first use since the boot: comparing backend {name} with the records");
-            let backend = self.backend(&name).await?;
-            // Listed first and looked up after: a number that is recorded before its node is made
-            // can then never look like a leftover.
+            let opened = self.backend(&name).await;
+            let Ok(backend) = opened else {
+                said(&format!("backend {name}"), &opened.map(drop));
+                continue;
+            };
             for found in backend.list().await? {
-                if !node::is_known(self.store.read(), found)? {
-                    crate::story!("node {found} of {name} belongs to nothing; deleting it");
-                    said(&format!("node {found} of {name}"), &backend.delete(found).await);
-                }
+                said(&format!("node {found} of {name}"), &self.delete_stray(&name, found).await);
             }
         }
         for entry in list_names(&self.root.containers())? {
-            // As above: the directory was listed before its record is looked for.
-            if !container::exists(self.store.read(), &entry)?
-                && journal::holder_of(self.store.read(), &format!("container {entry}"))?.is_none()
-            {
+            // Whoever makes a container holds it first and records it later, so this is the order that
+            // misses none.
+            let held = journal::holder_of(self.store.read(), &format!("container {entry}"))?.is_some();
+            if !held && !container::exists(self.store.read(), &entry)? {
                 self.remove_container_directory(&entry)?;
             }
         }
@@ -143,7 +148,7 @@ impl Engine {
             drop(Lease::try_take(&self.root.leases(), &token)?);
         }
         self.store.write(Durability::Quick, |tx| {
-            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)", [boot.trim()])
+            tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)", [boot])
                 .map_err(sql)?;
             Ok(())
         })
@@ -177,6 +182,30 @@ pub(super) fn end_process(container: &Container, patience: Duration) -> Result<(
         process.kill(patience)?;
     }
     Ok(())
+}
+
+impl Engine {
+    /// Deletes a node that nobody knows. It is made ours first, in one step
+    /// with the look whether it is known: a power cut takes back numbers too,
+    /// and somebody may be given this one at any moment.
+    async fn delete_stray(&self, backend: &str, found: NodeId) -> Result<()> {
+        let actor = self.actor()?;
+        let intent = self.store.write(Durability::Quick, |tx| {
+            if node::is_known(tx, found)? {
+                return Ok(None);
+            }
+            let intent = journal::begin(tx, actor, &[])?;
+            node::adopt(tx, intent, backend, found)?;
+            Ok(Some(intent))
+        })?;
+        match intent {
+            Some(intent) => {
+                crate::story!("node {found} of {backend} belongs to nothing; deleting it");
+                self.settle(intent).await
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 fn meta(engine: &Engine, key: &str) -> Result<Option<String>> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use crate::backend::{LayerId, NodeId, WorkId};
 use crate::engine::{ContainerSummary, Status};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{CONTAINER_PREFIX, Config, check_container_name, printable};
+use crate::image::{CONTAINER_PREFIX, Config, IMAGE_PREFIX, check_container_name, printable};
 use crate::sandbox::{Network, ProcessIdentity};
 use crate::store::image::{config_text, parse_config};
 use crate::store::sql;
@@ -148,9 +148,18 @@ fn one(connection: &Connection, column: &str, value: &str) -> Result<Option<Cont
 pub(super) fn ids_with_prefix(connection: &Connection, table: &str, prefix: &str) -> Result<Vec<String>> {
     // Enough to show what the prefix could mean.
     const SHOWN: usize = 10;
+    // What an unset variable of a shell leaves of an id must not mean the only object that there is.
+    if [IMAGE_PREFIX, CONTAINER_PREFIX].contains(&prefix) {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("'{prefix}' is only the beginning of an id"),
+        )
+        .with_hint("give at least one letter more"));
+    }
+    // '{' is the first letter behind all those of an id: a range, for which there is an index.
     let mut statement = connection
         .prepare_cached(&format!(
-            "SELECT id FROM {table} WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT {SHOWN}"
+            "SELECT id FROM {table} WHERE id >= ?1 AND id < ?1 || '{{' ORDER BY id LIMIT {SHOWN}"
         ))
         .map_err(sql)?;
     let rows = statement.query_map([prefix], |row| row.get(0)).map_err(sql)?;
@@ -230,14 +239,15 @@ pub fn exists(connection: &Connection, id: &str) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Records that nobody holds a container whose command was not started.
+/// Records that nobody holds a container whose command was not started. Does
+/// nothing where this lease does not hold it.
 ///
 /// # Errors
 /// Those of the database.
-pub fn release(tx: &Transaction<'_>, id: &str) -> Result<()> {
-    tx.prepare_cached("UPDATE container SET lease = NULL, leave_out = '[]' WHERE id = ?1")
+pub fn release(tx: &Transaction<'_>, id: &str, lease: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE container SET lease = NULL, leave_out = '[]' WHERE id = ?1 AND lease = ?2")
         .map_err(sql)?
-        .execute([id])
+        .execute([id, lease])
         .map_err(sql)?;
     Ok(())
 }
@@ -317,17 +327,18 @@ pub fn set_running(tx: &Transaction<'_>, id: &str, process: ProcessIdentity, sta
     Ok(())
 }
 
-/// Records how the command ended, and that nobody holds the container.
+/// Records how the command ended, and that nobody holds the container. Does
+/// nothing where this lease does not hold it.
 ///
 /// # Errors
 /// Those of the database.
-pub fn set_ended(tx: &Transaction<'_>, id: &str, end: End<'_>, finished: i64) -> Result<()> {
+pub fn set_ended(tx: &Transaction<'_>, id: &str, lease: &str, end: End<'_>, finished: i64) -> Result<()> {
     tx.prepare_cached(
         "UPDATE container SET lease = NULL, pid = NULL, pid_start = NULL, leave_out = '[]', finished = ?2, \
-         exit_status = ?3, failure = ?4, started = coalesce(started, ?2) WHERE id = ?1",
+         exit_status = ?3, failure = ?4, started = coalesce(started, ?2) WHERE id = ?1 AND lease = ?5",
     )
     .map_err(sql)?
-    .execute(params![id, finished, end.status, end.failure])
+    .execute(params![id, finished, end.status, end.failure, lease])
     .map_err(sql)?;
     Ok(())
 }

@@ -11,10 +11,7 @@ use crate::store::sql;
 /// # Errors
 /// Those of the database.
 pub fn allocate(tx: &Transaction<'_>, intent: i64, backend: &str) -> Result<NodeId> {
-    tx.prepare_cached("INSERT OR IGNORE INTO backend (name) VALUES (?1)")
-        .map_err(sql)?
-        .execute([backend])
-        .map_err(sql)?;
+    know_backend(tx, backend)?;
     tx.prepare_cached("INSERT INTO node (backend, role) VALUES (?1, 'pending')")
         .map_err(sql)?
         .execute([backend])
@@ -22,6 +19,32 @@ pub fn allocate(tx: &Transaction<'_>, intent: i64, backend: &str) -> Result<Node
     let node = NodeId(tx.last_insert_rowid().unsigned_abs());
     pin(tx, intent, node)?;
     Ok(node)
+}
+
+/// Records a node that was found and that no record knows, to be deleted by the
+/// intent.
+///
+/// # Errors
+/// Those of the database.
+pub fn adopt(tx: &Transaction<'_>, intent: i64, backend: &str, node: NodeId) -> Result<()> {
+    tx.prepare_cached("INSERT INTO node (id, backend, role) VALUES (?1, ?2, 'condemned')")
+        .map_err(sql)?
+        .execute(params![node.0, backend])
+        .map_err(sql)?;
+    pin(tx, intent, node)
+}
+
+/// Records that a backend is used. To be on the disk before its first node: an
+/// open after a power cut looks only at backends that it knows.
+///
+/// # Errors
+/// Those of the database.
+pub fn know_backend(tx: &Transaction<'_>, backend: &str) -> Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO backend (name) VALUES (?1)")
+        .map_err(sql)?
+        .execute([backend])
+        .map_err(sql)?;
+    Ok(())
 }
 
 /// Makes a node count as referenced for as long as the intent lasts.

@@ -72,6 +72,8 @@ CREATE TABLE container (
     pid_start INTEGER
 ) STRICT;
 CREATE INDEX container_base ON container (base);
+CREATE INDEX container_work ON container (work);
+CREATE INDEX container_image ON container (image);
 CREATE INDEX container_lease ON container (lease) WHERE lease IS NOT NULL;
 
 -- The journal: what a verb is about to do, until it is done.

@@ -139,6 +139,7 @@ fn work_through(
         bytes: AtomicU64::new(0),
         reflinked: AtomicU64::new(0),
         top: destination,
+        top_identity: identity(destination).map_err(failed)?,
     };
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS);
     std::thread::scope(|scope| {
@@ -178,6 +179,11 @@ fn raise_descriptor_limit() {
     if let Err(errno) = rustix::process::setrlimit(Resource::Nofile, raised) {
         crate::story!("the limit of open files stays as it is: {errno}");
     }
+}
+
+fn identity(directory: impl std::os::fd::AsFd) -> rustix::io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(directory)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 fn open_source_directory(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
@@ -239,6 +245,8 @@ struct Job<'a> {
     bytes: AtomicU64,
     reflinked: AtomicU64,
     top: BorrowedFd<'a>,
+    /// The device and inode number of `top`.
+    top_identity: (u64, u64),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -330,7 +338,8 @@ impl Job<'_> {
     fn list(&self, directory: &Arc<Directory>) -> Result<Vec<Task>> {
         let failed = |errno| {
             let path = directory.parent.as_ref().map_or_else(|| "/".into(), |up| up.path_of(&directory.name));
-            Error::io(format_args!("cannot list '{}'", path.display()), errno)
+            let shown = crate::image::printable(&path.to_string_lossy());
+            Error::io(format_args!("cannot list '{shown}'"), errno)
         };
         // Reading through a descriptor of its own: the place in the listing is the descriptor's.
         let listing =
@@ -372,16 +381,27 @@ impl Job<'_> {
     fn make_directory(&self, parent: &Arc<Directory>, name: &CStr) -> Result<Directory> {
         let open = || {
             let source = open_source_directory(std::os::fd::AsFd::as_fd(&parent.source), name)?;
+            // Seen through another mount, the copy itself can lie in what is copied.
+            if identity(&source)? == self.top_identity {
+                return Err(rustix::io::Errno::LOOP);
+            }
             rustix::fs::mkdirat(&parent.destination, name, Mode::RWXU)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let destination = rustix::fs::openat(&parent.destination, name, flags, Mode::empty())?;
             Ok::<_, rustix::io::Errno>((source, destination))
         };
         let (source, destination) = open().map_err(|errno| {
-            let error = Error::io(
-                format_args!("cannot copy the directory '{}'", parent.path_of(name).display()),
-                errno,
-            );
+            let shown = crate::image::printable(&parent.path_of(name).to_string_lossy());
+            if errno == rustix::io::Errno::LOOP {
+                return Error::new(
+                    ErrorKind::Conflict,
+                    format!("the copy itself lies in what is to be copied, at '{shown}'"),
+                )
+                .with_hint(
+                    "something is mounted there that holds the root; unmount it, or use another root",
+                );
+            }
+            let error = Error::io(format_args!("cannot copy the directory '{shown}'"), errno);
             if errno == rustix::io::Errno::MFILE {
                 error.with_hint(
                     "the tree is deeper than the limit of open files allows: raise it with 'ulimit -n'",
