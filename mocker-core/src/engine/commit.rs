@@ -52,7 +52,7 @@ impl Engine {
     /// a running container, or one more layer.
     pub async fn commit(&self, request: CommitRequest) -> Result<Created> {
         let fresh = fresh_image_id()?;
-        let mut plan = self.plan_commit(&request, fresh)?;
+        let mut plan = self.plan_commit(&request, &fresh)?;
         crash_point!("commit.after-intent");
         let sealed = match self.seal(&request, &mut plan).await {
             Ok(sealed) => sealed,
@@ -179,7 +179,7 @@ impl Engine {
         })
     }
 
-    fn plan_commit(&self, request: &CommitRequest, fresh: String) -> Result<Plan> {
+    fn plan_commit(&self, request: &CommitRequest, fresh: &str) -> Result<Plan> {
         let actor = self.actor()?;
         self.store.write(Durability::Quick, |tx| {
             let container = container::find(tx, &request.container)?;
@@ -192,9 +192,9 @@ impl Engine {
                 .with_hint("try again in a moment"));
             }
             let target = match request.target.as_deref() {
-                None => Target::New(fresh, None),
+                None => Target::New(fresh.to_owned(), None),
                 Some(id) if id.starts_with(IMAGE_PREFIX) => Target::Append(Box::new(image::find(tx, id)?)),
-                Some(name) => Target::for_name(tx, Some(&name.parse()?), &fresh)?,
+                Some(name) => Target::for_name(tx, Some(&name.parse()?), fresh)?,
             };
             target.check_backend(&container.backend)?;
             let of_image = image::version_config(tx, &container.image, container.image_version)?;

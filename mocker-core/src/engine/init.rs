@@ -41,6 +41,7 @@ impl Engine {
         let driver = self.driver_for_new()?;
         let backend = self.backend(driver.name).await?;
         backend.admit(0).await?;
+        self.store.take_in_ballast()?;
 
         let fresh = fresh_image_id()?;
         let actor = self.actor()?;

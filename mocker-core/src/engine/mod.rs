@@ -133,17 +133,19 @@ impl Engine {
         }
     }
 
-    /// Who we are in the journal; takes the lease when first asked.
+    /// Who we are in the journal.
     fn actor(&self) -> Result<Actor<'_>> {
+        Ok(Actor { lease: self.lease()?.token(), verb: self.verb })
+    }
+
+    /// Our lease; taken when first asked for.
+    fn lease(&self) -> Result<&Lease> {
         if self.lease.get().is_none() {
             let taken = Lease::take(&self.root.leases())?;
             // Cannot be set already: this is the only place, and there is one thread.
             drop(self.lease.set(taken));
         }
-        match self.lease.get() {
-            Some(lease) => Ok(Actor { lease: lease.token(), verb: self.verb }),
-            None => Err(Error::new(ErrorKind::Io, "the lease is gone")),
-        }
+        self.lease.get().ok_or_else(|| Error::new(ErrorKind::Io, "the lease is gone"))
     }
 
     /// The backend of this name, opened on first use.

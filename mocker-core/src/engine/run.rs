@@ -84,7 +84,7 @@ impl Engine {
                 base: image.layer,
                 config,
                 argv,
-                hostname,
+                hostname: hostname.clone(),
                 network: request.network,
                 auto_remove: request.remove,
                 leave_out: Vec::new(),
@@ -205,7 +205,7 @@ impl Engine {
             files,
             cgroup: cgroup.clone(),
         };
-        let held = sandbox::spawn(&spec, tree.as_fd())?;
+        let held = sandbox::spawn(&spec, tree.as_fd(), self.lease()?.lock())?;
         // From now on the container alone holds the mount.
         drop(tree);
         crash_point!("run.after-fork");

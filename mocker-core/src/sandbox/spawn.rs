@@ -51,7 +51,8 @@ pub struct Held {
 ///
 /// `tree` is a detached mount, whose `/proc`, `/sys` and `/dev` exist; it
 /// becomes the container's root. The caller's descriptor of it may be closed
-/// afterwards.
+/// afterwards. `lock` is a descriptor by whose lock others know that the caller
+/// lives: the container must not have it for a moment.
 ///
 /// The container is built at once, while the caller can write down its
 /// [`Held::identity`]; nothing of the image is executed before
@@ -66,7 +67,7 @@ pub struct Held {
 /// as a NUL in an argument; [`ErrorKind::PermissionDenied`] without root;
 /// [`ErrorKind::Unsupported`] on a kernel that is too old. Nothing is left
 /// running.
-pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
+pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<Held> {
     refuse_threads()?;
     // The init stage would find the same, but later and more expensively.
     Command::new(&spec.argv, &spec.env)?;
@@ -101,6 +102,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>) -> Result<Held> {
         program: program.as_fd(),
         kept: [theirs.as_fd(), tree],
         control: theirs.as_fd(),
+        lock,
         stdin: stdin.as_ref().map(Input::descriptor),
         stdout: their_stdout.as_fd(),
         stderr: their_stderr.as_fd(),

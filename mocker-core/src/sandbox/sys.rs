@@ -23,6 +23,8 @@ pub(super) struct Launch<'a> {
     pub(super) kept: [BorrowedFd<'a>; 2],
     /// The one of them on which a failure is reported.
     pub(super) control: BorrowedFd<'a>,
+    /// Closed first of all: a lock that counts as held while anybody has it.
+    pub(super) lock: BorrowedFd<'a>,
     /// Becomes descriptor 0, unless that stays as it is.
     pub(super) stdin: Option<BorrowedFd<'a>>,
     /// Becomes descriptor 1.
@@ -86,6 +88,7 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
     // prctl, write and _exit are async-signal-safe (signal-safety(7)).
     #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one argument covers the whole chain")]
     unsafe {
+        libc::close(launch.lock.as_raw_fd());
         let ready = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
             && launch.stdin.is_none_or(|stdin| libc::dup2(stdin.as_raw_fd(), 0) == 0)
             && libc::dup2(launch.stdout.as_raw_fd(), 1) == 1

@@ -163,7 +163,7 @@ mod tests {
         (folder, store)
     }
 
-    fn write<T>(store: &Store, change: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    fn write<T>(store: &Store, change: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
         store.write(Durability::Quick, change)
     }
 

@@ -6,6 +6,7 @@
 //! then gets the lock may clean up after it, and nobody else can meanwhile.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct Lease {
     token: String,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Whose a lease is.
@@ -66,7 +67,7 @@ impl Lease {
                 // Whoever held it removed the file between our two calls. A lock on a file without a
                 // name keeps nobody away.
                 0 => {}
-                _ => return Ok(Holder::Dead(Self { token: token.to_owned(), path, _lock: lock })),
+                _ => return Ok(Holder::Dead(Self { token: token.to_owned(), path, lock })),
             }
         }
     }
@@ -84,6 +85,11 @@ impl Lease {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Error::io(format_args!("cannot open lease {token}"), error)),
         }
+    }
+
+    /// The descriptor whose lock it is.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// The token that records carry.

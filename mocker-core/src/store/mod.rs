@@ -9,13 +9,17 @@
 //! The functions in [`container`], [`image`], [`journal`] and [`node`] take a
 //! connection, or a transaction where they must be part of one.
 
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
+use rustix::fs::IFlags;
 
 use crate::error::{Error, ErrorKind, Result};
 
+mod ballast;
 pub mod container;
 pub mod image;
 pub mod journal;
@@ -44,6 +48,8 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// The directory of the database.
+    root: PathBuf,
 }
 
 impl Store {
@@ -55,6 +61,9 @@ impl Store {
     /// database, [`ErrorKind::Unsupported`] where a newer program made it.
     pub fn open(path: &Path) -> Result<Self> {
         let open = || -> Result<Connection> {
+            if !path.exists() {
+                prepare_files(path)?;
+            }
             let mut connection = Connection::open(path).map_err(sql)?;
             connection.busy_timeout(PATIENCE).map_err(sql)?;
             let mode: String =
@@ -70,7 +79,11 @@ impl Store {
             schema::prepare(&mut connection)?;
             Ok(connection)
         };
-        open().map(|connection| Self { connection }).map_err(|error| error.context("cannot open the store"))
+        let root = path.parent().unwrap_or(Path::new("/")).to_owned();
+        match ballast::with_reserve(&root, open) {
+            Ok(connection) => Ok(Self { connection, root }),
+            Err(error) => Err(error.context("cannot open the store")),
+        }
     }
 
     /// The connection, for reading.
@@ -78,14 +91,32 @@ impl Store {
         &self.connection
     }
 
+    /// Makes the reserve for a full file system, where it is missing and there
+    /// is room; see [`ballast`].
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn take_in_ballast(&self) -> Result<()> {
+        ballast::take_in(&self.root)
+    }
+
     /// Runs `change` in one transaction: all of it, or on an error nothing.
+    /// Where the disk is full it is run a second time, without the reserve.
     ///
     /// # Errors
     /// Whatever `change` returns, and those of the database.
     pub fn write<T>(
         &self,
         durability: Durability,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T>,
+        mut change: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        ballast::with_reserve(&self.root, || self.write_once(durability, &mut change))
+    }
+
+    fn write_once<T>(
+        &self,
+        durability: Durability,
+        change: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
         let level = match durability {
             Durability::Quick => "NORMAL",
@@ -98,6 +129,28 @@ impl Store {
         transaction.commit().map_err(sql)?;
         Ok(value)
     }
+}
+
+/// Makes the files of a new database, so that SQLite finds them empty. Where the
+/// file system copies on write they are exempt from that: a page of the shared
+/// index that is mapped could not be written to on a full one, which ends the
+/// process by a signal.
+fn prepare_files(path: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let make = || {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&name)?;
+            if file.metadata()?.len() == 0 {
+                let flags = rustix::fs::ioctl_getflags(&file).unwrap_or(IFlags::empty());
+                // Other file systems do not know the flag, and do not need it.
+                let _unknown = rustix::fs::ioctl_setflags(&file, flags | IFlags::NOCOW);
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        make().map_err(|error| Error::io(format_args!("cannot make '{}'", name.display()), error))?;
+    }
+    Ok(())
 }
 
 /// Switches a new database to write-ahead logging. Another process that does
@@ -140,7 +193,15 @@ pub(crate) fn sql(error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly) => {
             (ErrorKind::ReadOnly, "the root must be writable; choose another one with --root")
         }
-        Some(ErrorCode::DiskFull) => (ErrorKind::NoSpace, "free some space on the file system of the root"),
+        Some(ErrorCode::DiskFull) => (ErrorKind::NoSpace, FULL),
+        // The index that processes share cannot grow.
+        Some(ErrorCode::SystemIoFailure)
+            if error
+                .sqlite_error()
+                .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            (ErrorKind::NoSpace, FULL)
+        }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             (ErrorKind::PermissionDenied, "the root must be writable by you; choose another one with --root")
         }
@@ -151,6 +212,8 @@ pub(crate) fn sql(error: rusqlite::Error) -> Error {
     };
     Error::new(kind, format!("the records of the root: {error}")).with_hint(hint).with_source(error)
 }
+
+const FULL: &str = "the file system of the root is full: free some space there";
 
 /// Nanoseconds since the epoch.
 pub fn now() -> i64 {
