@@ -1,0 +1,117 @@
+//! What is measured: one file per verb, and the list of rows.
+
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+
+use crate::arena::Arena;
+use crate::failure::{During, Result};
+use crate::mocker::Mocker;
+use crate::process::{command, run};
+use crate::programs::Programs;
+use crate::report::Row;
+use crate::sampling::{Side, compare};
+
+mod commit;
+mod import;
+mod memory;
+mod remove;
+mod run;
+
+pub(crate) use memory::{Peak, measure_child, measure_memory};
+
+/// What every workload needs.
+#[derive(Debug)]
+pub(crate) struct Bed<'a> {
+    pub(crate) arena: &'a Arena<'a>,
+    pub(crate) programs: &'a Programs,
+    pub(crate) mocker: &'a Mocker,
+    /// The tree that images are made of, on the host's file system.
+    pub(crate) host_source: PathBuf,
+    /// The same on the btrfs.
+    pub(crate) pool_source: PathBuf,
+}
+
+/// The image that containers are made from.
+pub(crate) const IMAGE: &str = "base";
+
+/// What a row may take at most; one of both is enough.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct Target {
+    /// Times the peer's median.
+    pub(crate) ratio: Option<f64>,
+    /// A median in milliseconds.
+    pub(crate) milliseconds: Option<f64>,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) target: Target,
+    sides: for<'a> fn(&'a Bed<'a>, Rng) -> Result<Sides<'a>>,
+}
+
+/// Ours and the peer.
+type Sides<'a> = (Box<dyn Side + 'a>, Box<dyn Side + 'a>);
+
+const fn at_most(ratio: f64) -> Target {
+    Target { ratio: Some(ratio), milliseconds: None }
+}
+
+const NONE: Target = Target { ratio: None, milliseconds: None };
+
+/// All comparisons, in the order of the report. The first one compares a peer
+/// with itself: what it shows is noise.
+pub(crate) const ALL: [Workload; 8] = [
+    Workload { name: "noise", target: NONE, sides: commit::noise },
+    Workload { name: "commit-small", target: at_most(1.2), sides: commit::small },
+    Workload { name: "commit-256m", target: at_most(1.5), sides: commit::large },
+    Workload { name: "run", target: at_most(0.8), sides: run::against_bwrap },
+    Workload { name: "run-crun", target: NONE, sides: run::against_crun },
+    Workload {
+        name: "rm",
+        target: Target { ratio: Some(1.0), milliseconds: Some(5.0) },
+        sides: remove::sides,
+    },
+    Workload { name: "init-same", target: at_most(0.9), sides: import::same },
+    Workload { name: "init-other", target: at_most(0.9), sides: import::other },
+];
+
+impl Workload {
+    /// Takes all samples.
+    pub(crate) fn measure(&self, bed: &Bed<'_>, samples: usize, rng: &mut Rng) -> Result<Row> {
+        let (mut ours, mut peer) = (self.sides)(bed, rng.fork())?;
+        let pairs = compare(bed.arena, ours.as_mut(), peer.as_mut(), samples, rng)?;
+        Ok(Row::new(self, (ours.label(), peer.label()), pairs, rng))
+    }
+}
+
+impl Bed<'_> {
+    /// Makes a container that has run `true`, and answers where its tree is.
+    fn container(&self, name: &str) -> Result<PathBuf> {
+        self.mocker.ask(["run", "--name", name, IMAGE, "true"])?;
+        self.mocker.work_area(name)
+    }
+
+    /// A new directory for one sample of a peer. Each has its own, as the
+    /// subvolumes of mocker do.
+    fn peer_directory(&self) -> Result<PathBuf> {
+        tempfile::Builder::new()
+            .tempdir_in(self.arena.peers())
+            .map(tempfile::TempDir::keep)
+            .during("make a directory for a peer")
+    }
+
+    /// Removes such a directory with the subvolume in it.
+    fn remove_peer(&self, subvolume: &Path) -> Result<()> {
+        run(command(&self.programs.btrfs, ["subvolume", "delete"]).arg(subvolume))?;
+        remove_parent(subvolume)
+    }
+}
+
+/// Removes the directory that a subvolume, which is gone, was in.
+fn remove_parent(subvolume: &Path) -> Result<()> {
+    let parent = subvolume.parent().unwrap_or(subvolume);
+    std::fs::remove_dir(parent).during(format_args!("remove '{}'", parent.display()))
+}
