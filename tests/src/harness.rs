@@ -1,0 +1,90 @@
+//! Runs every case on every lane, as named tests.
+//!
+//! The name is `lane::area::case`. A case fails where it panics, and where it
+//! leaves a mount, a loop device or a process; what it ran, what that said and
+//! what the root looked like are shown then. A lane that cannot run fails all
+//! of its cases.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::fixture::Fixture;
+use crate::lane::{Lane, Site};
+
+/// Cases at a time: they wait for disks more than they compute, but a machine
+/// for coursework has two cores.
+const AT_ONCE: usize = 2;
+
+/// Something that a user would notice.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The id of the conformance case where there is one, then what is noticed.
+    pub name: &'static str,
+    /// Does it, and panics where it is not so.
+    pub run: fn(&Fixture),
+    /// Whether nothing else may run meanwhile.
+    pub alone: bool,
+}
+
+/// A list of cases, each named as the function that it is.
+#[macro_export]
+macro_rules! cases {
+    ($($case:ident),* $(,)?) => {
+        vec![$($crate::harness::Case { name: stringify!($case), run: $case, alone: false }),*]
+    };
+}
+
+/// Runs the cases of all areas on the lanes that were asked for, as the
+/// arguments of the process say (those of every Rust test program).
+pub fn run(areas: &[(&str, Vec<Case>)]) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let lanes = match Lane::chosen() {
+        Ok(lanes) => lanes,
+        Err(why) => {
+            let refused = Trial::test("lanes", move || Err(Failed::from(why)));
+            return libtest_mimic::run(&arguments, vec![refused]).exit_code();
+        }
+    };
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, false));
+    arguments.test_threads = Some(1);
+    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, true));
+    Site::remove_all();
+    if together.has_failed() || alone.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
+}
+
+fn trials(areas: &[(&str, Vec<Case>)], lanes: &[Lane], alone: bool) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for lane in lanes.iter().copied() {
+        for (area, cases) in areas {
+            for case in cases.iter().copied().filter(|case| case.alone == alone) {
+                let name = format!("{lane}::{area}::{}", case.name);
+                trials.push(Trial::test(name, move || perform(lane, case)));
+            }
+        }
+    }
+    trials
+}
+
+fn perform(lane: Lane, case: Case) -> Result<(), Failed> {
+    let fixture = Fixture::new(lane)?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture)));
+    let told = if outcome.is_err() { fixture.told() } else { String::new() };
+    let journal = fixture.journal();
+    let closed = fixture.close();
+    match (outcome, closed) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Ok(()), Err(leaked)) => Err(format!("{leaked}\n{journal}").into()),
+        (Err(panic), closed) => {
+            let what = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                .unwrap_or_default();
+            let leaked = closed.err().unwrap_or_default();
+            Err(format!("{what}\n{leaked}\n{journal}\n{told}").into())
+        }
+    }
+}

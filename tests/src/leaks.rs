@@ -1,0 +1,58 @@
+//! What a case must not leave behind: mounts, loop devices and processes.
+
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The kernel lets go of a loop device a moment after the last unmount; and a
+/// mount namespace that somebody else made meanwhile has a copy of the mount,
+/// for as long as it lives.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is mounted below a directory, the deepest first.
+pub(crate) fn mounts_below(directory: &Path) -> Vec<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("read the mounts");
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    let mut found: Vec<_> = points.filter(|point| point.starts_with(directory)).collect();
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found
+}
+
+/// Loop devices whose file lies, or lay, below a directory.
+pub(crate) fn loop_devices_below(directory: &Path) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let found = attached_below(directory);
+        if found.is_empty() || started.elapsed() > PATIENCE {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn attached_below(directory: &Path) -> Vec<String> {
+    let devices = std::fs::read_dir("/sys/block").expect("list the block devices").flatten();
+    devices
+        .filter(|device| {
+            std::fs::read_to_string(device.path().join("loop/backing_file"))
+                .is_ok_and(|file| Path::new(file.trim_end()).starts_with(directory))
+        })
+        .map(|device| device.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Processes whose root directory is one of these trees.
+pub(crate) fn processes_in(trees: &[PathBuf]) -> Vec<String> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let wanted: HashSet<_> = trees.iter().filter_map(|tree| identity(tree)).collect();
+    let names = std::fs::read_dir("/proc").expect("list the processes").flatten();
+    names
+        .map(|entry| entry.path())
+        .filter(|process| identity(&process.join("root/.")).is_some_and(|root| wanted.contains(&root)))
+        .map(|process| {
+            let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            format!("{}: {}", process.display(), String::from_utf8_lossy(&command).replace('\0', " "))
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! R9, C11: a store that is full, and a host that is full beneath it: growing
+//! is refused before anything is lost, and removing always works.
+
+use std::process::Command;
+
+use mocker_conformance::fixture::{Fixture, Lane};
+use mocker_conformance::harness::Case;
+use mocker_conformance::oracle;
+
+use crate::background::End;
+use crate::ground::{self, Ground};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, run| Case { name, run, alone: false };
+    vec![
+        case("r9_a_container_fills_the_store", store),
+        case("r9_the_store_is_full_of_small_files", metadata),
+        case("c11_somebody_else_fills_the_file_system_beneath", beneath),
+        case("c11_an_init_that_does_not_fit_leaves_nothing", init),
+    ]
+}
+
+/// Asserts that a command says that there is no space, and what to do.
+#[track_caller]
+fn no_space(ended: &End) {
+    let said = ended.refused_with_a_hint();
+    let named = ["full", "free", "space", "reserve"].iter().any(|word| said.contains(word));
+    assert!(named, "it does not say what is missing: {said}");
+}
+
+/// Works, or says that there is no space.
+#[track_caller]
+fn works_or_no_space(ended: &End) {
+    if ended.code != Some(0) {
+        no_space(ended);
+    }
+}
+
+/// The tree of an image or a container on a root of our own.
+fn tree(ground: &Ground<'_>, verb: &str, field: &str, name: &str) -> std::path::PathBuf {
+    let records: serde_json::Value =
+        serde_json::from_str(&ground.run(&[verb, "--format", "json"]).ok()).unwrap();
+    let named = |record: &&serde_json::Value| {
+        record["name"].as_str().is_some_and(|found| found.trim_end_matches(":latest") == name)
+    };
+    let record = records.as_array().unwrap().iter().find(named).unwrap();
+    ground.root().join("btrfs/nodes").join(record[field].to_string()).join("fs")
+}
+
+#[track_caller]
+fn assert_is(ground: &Ground<'_>, image: &str, expected: &oracle::Tree) {
+    let differences = oracle::differences(expected, &oracle::look(&tree(ground, "images", "layer", image)));
+    assert!(differences.is_empty(), "{image} has changed: {differences:?}");
+}
+
+/// A root with an image, and what that must go on to be.
+fn prepared(fixture: &Fixture, ground: &Ground<'_>) -> oracle::Tree {
+    ground.run(&["init", "--name", "base", fixture.rootfs().to_str().unwrap()]).ok();
+    let expected = oracle::look(&fixture.rootfs());
+    assert_is(ground, "base", &expected);
+    expected
+}
+
+/// A store of the least size, on ground that has room for it.
+fn small_store(fixture: &Fixture) -> Ground<'_> {
+    let ground = match fixture.lane() {
+        Lane::BtrfsPool => Ground::of_lane(fixture, 600),
+        _ => Ground::of_lane(fixture, 160),
+    };
+    if fixture.lane() == Lane::BtrfsPool {
+        ground.run(&["pool", "create", "--size", "160M"]).ok();
+    }
+    ground
+}
+
+const FILL: &str =
+    "dd if=/dev/zero of=/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/more bs=4k 2>/dev/null; sync; exit 0";
+/// Files so small that btrfs keeps them among its metadata.
+const FILL_WITH_FILES: &str = "x=x; while test ${#x} -lt 2000; do x=$x$x; done; mkdir /d; i=0; \
+     while echo $x > /d/$i; do i=$((i+1)); done 2>/dev/null; sync; exit 0";
+
+fn store(fixture: &Fixture) {
+    fill_store(fixture, FILL);
+}
+
+fn metadata(fixture: &Fixture) {
+    fill_store(fixture, FILL_WITH_FILES);
+}
+
+fn fill_store(fixture: &Fixture, script: &str) {
+    let ground = small_store(fixture);
+    let expected = prepared(fixture, &ground);
+    ground.run(&["run", "--name", "small", "base", "sh", "-c", "echo small > /made"]).ok();
+    let store = ground.root().join("btrfs");
+    let before = ground::free(&store);
+
+    let filled = ground.run(&["run", "--name", "filler", "base", "sh", "-c", script]);
+    works_or_no_space(&filled);
+    assert!(
+        ground::free(&store) < 16 << 20,
+        "the store is not full: {} bytes are free",
+        ground::free(&store)
+    );
+
+    // Nothing but space is missing, and that is said.
+    for words in [
+        &["run", "--rm", "base", "true"][..],
+        &["run", "--name", "late", "base", "true"],
+        &["commit", "small", "late"],
+        &["commit", "filler", "base"],
+        &["init", "--name", "late", fixture.rootfs().to_str().unwrap()],
+        &["start", "small"],
+    ] {
+        works_or_no_space(&ground.run(words));
+    }
+    assert_eq!(ground.run(&["run", "--rm", "base", "true"]).code, Some(125));
+    for words in [&["images"][..], &["ps"], &["logs", "small"]] {
+        ground.run(words).ok();
+    }
+
+    // What fills it can be removed, and then everything goes on.
+    ground.run(&["rm", "--wait", "filler"]).ok();
+    let lost = before.saturating_sub(ground::free(&store));
+    assert!(lost < 32 << 20, "{lost} bytes did not come back");
+    assert_is(&ground, "base", &expected);
+    assert_eq!(ground.run(&["run", "--rm", "base", "echo", "works"]).ok(), "works");
+    ground.run(&["commit", "small", "base"]).ok();
+    assert_eq!(ground.run(&["run", "--rm", "base", "cat", "/made"]).ok(), "small");
+}
+
+fn beneath(fixture: &Fixture) {
+    let ground = Ground::of_lane(fixture, 600);
+    let expected = prepared(fixture, &ground);
+    ground.run(&["run", "--name", "work", "base", "sh", "-c", "echo early > /made"]).ok();
+    ground.run(&["commit", "work", "early"]).ok();
+
+    let file = ground.fill();
+    for words in [
+        &["run", "--rm", "base", "true"][..],
+        &["run", "--name", "late", "base", "true"],
+        &["commit", "work", "late"],
+        &["commit", "work", "base"],
+        &["init", "--name", "late", fixture.rootfs().to_str().unwrap()],
+        &["start", "work"],
+    ] {
+        no_space(&ground.run(words));
+    }
+    for words in [&["images"][..], &["ps"], &["logs", "work"]] {
+        ground.run(words).ok();
+    }
+    works_or_no_space(&ground.run(&["rm", "early"]));
+
+    std::fs::remove_file(file).unwrap();
+    succeed(Command::new("sync").arg("-f").arg(ground.path()));
+    assert_is(&ground, "base", &expected);
+    assert_eq!(ground.run(&["run", "--rm", "base", "echo", "works"]).ok(), "works");
+    ground.run(&["commit", "work", "base"]).ok();
+    assert_eq!(ground.run(&["run", "--rm", "base", "cat", "/made"]).ok(), "early");
+    ground.run(&["start", "work"]).ok();
+}
+
+fn init(fixture: &Fixture) {
+    let ground = small_store(fixture);
+    let root = ground.root();
+    let expected = prepared(fixture, &ground);
+    let large = fixture.scratch().join("large");
+    std::fs::create_dir(&large).unwrap();
+    // Bytes that take their space, on whatever file system.
+    let noise: Vec<u8> =
+        (0..1_u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    for number in 0..400 {
+        std::fs::write(large.join(format!("file{number}")), &noise).unwrap();
+    }
+    let free = ground::free(&root.join("btrfs"));
+    no_space(&ground.run(&["init", "--name", "base", large.to_str().unwrap()]));
+    assert_is(&ground, "base", &expected);
+    assert_eq!(ground.run(&["images", "-q"]).ok().lines().count(), 1);
+    assert_eq!(std::fs::read_dir(root.join("btrfs/nodes")).unwrap().count(), 1, "half an image was left");
+    ground.run(&["run", "--name", "work", "base", "true"]).ok();
+    ground.run(&["rm", "--wait", "work"]).ok();
+    let lost = free.saturating_sub(ground::free(&root.join("btrfs")));
+    assert!(lost < 32 << 20, "{lost} bytes did not come back");
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}

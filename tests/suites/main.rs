@@ -1,0 +1,39 @@
+//! The suites of the main job, on every lane.
+//!
+//! Each area is a file; `background`, `ground`, `living` and `processes` help
+//! several.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::needless_pass_by_value, reason = "plain helpers of tests")]
+
+use std::process::ExitCode;
+
+mod background;
+mod cli;
+mod commit;
+mod crash;
+mod exercise;
+mod faithful;
+mod ground;
+mod hostile;
+mod living;
+mod names;
+mod pool;
+mod processes;
+mod run;
+mod storm;
+
+fn main() -> ExitCode {
+    mocker_conformance::harness::run(&[
+        ("exercise", exercise::cases()),
+        ("faithful", faithful::cases()),
+        ("names", names::cases()),
+        ("run", run::cases()),
+        ("commit", commit::cases()),
+        ("cli", cli::cases()),
+        ("crash", crash::cases()),
+        ("hostile", hostile::cases()),
+        ("pool", pool::cases()),
+        ("storm", storm::cases()),
+    ])
+}

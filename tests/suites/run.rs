@@ -1,0 +1,24 @@
+//! `run` and `start`: what a command meets inside, and what is left outside.
+
+use mocker_conformance::harness::Case;
+
+mod inside;
+mod isolation;
+mod leftovers;
+mod settings;
+mod signals;
+mod status;
+mod streams;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let parts = [
+        status::cases,
+        streams::cases,
+        signals::cases,
+        settings::cases,
+        inside::cases,
+        isolation::cases,
+        leftovers::cases,
+    ];
+    parts.iter().flat_map(|part| part()).collect()
+}
