@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use crate::blocking::{blocking, complete};
 pub use crate::capability::{Capabilities, CommitConsistency, Layers, Nested, Reclaim};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};
@@ -37,8 +38,7 @@ pub use crate::tree::leave_out::LeaveOut;
 /// A storage driver: create, snapshot, delete, and what the engine needs to
 /// see of the trees.
 ///
-/// Each method does its work in one closure on the blocking pool (see
-/// [`blocking`]), so a future that is dropped leaves either nothing or a
+/// Each method does its work in one closure (see [`blocking`]), so a future that is dropped leaves either nothing or a
 /// finished node that no record refers to, which a later sweep deletes (K1).
 #[async_trait]
 pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
@@ -276,18 +276,4 @@ pub enum Probe {
     Works(String),
     /// It does not; the text says what is missing and what to do.
     Missing(String),
-}
-
-/// Runs one backend call on tokio's blocking pool.
-///
-/// # Errors
-/// Whatever `call` returns, and [`ErrorKind::Io`] if it panicked.
-pub async fn blocking<T, F>(call: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T> + Send + 'static,
-{
-    tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| {
-        Err(Error::new(ErrorKind::Io, format!("a storage call did not finish: {error}")))
-    })
 }

@@ -28,7 +28,7 @@ pub const POINTS: &[&str] = &[
     "convert.after-intent",
     "convert.after-copy",
     "convert.after-commit-point",
-    "rm.after-intent",
+    "rm.before-commit-point",
     "rm.after-commit-point",
     "rm.after-delete",
 ];

@@ -10,6 +10,7 @@
 //! question. What it does it tells as `tracing` events (see [`trace`]).
 
 pub mod backend;
+mod blocking;
 mod capability;
 pub mod crash;
 pub mod engine;

@@ -18,6 +18,9 @@ use crate::{leaks, rootfs};
 /// How long the program may go on freeing space behind our back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Every backend; a root can have nodes of several.
+pub const BACKENDS: [&str; 3] = ["btrfs", "overlay", "copy"];
+
 /// Makes the directories of cases differ.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -207,8 +210,10 @@ impl Fixture {
     pub fn tree(&self, object: &str) -> PathBuf {
         let record = self.record(object).unwrap_or_else(|| panic!("there is no '{object}'"));
         let node = record["work"].as_u64().or(record["layer"].as_u64()).expect("a node's number");
-        let changes = |node: u64| self.nodes_directory().join(node.to_string()).join("fs");
-        if self.lane.backend() != "overlay" {
+        // An image may have been converted to another backend than the lane's.
+        let backend = record["backend"].as_str().expect("a backend's name");
+        let changes = |node: u64| self.nodes_directory(backend).join(node.to_string()).join("fs");
+        if backend != "overlay" {
             return changes(node);
         }
         if let Some(pid) = record["pid"].as_u64() {
@@ -244,8 +249,8 @@ impl Fixture {
         rusqlite::Connection::open(self.root.join("mocker.db")).expect("open the records")
     }
 
-    fn nodes_directory(&self) -> PathBuf {
-        self.root.join(self.lane.backend()).join("nodes")
+    fn nodes_directory(&self, backend: &str) -> PathBuf {
+        self.root.join(backend).join("nodes")
     }
 
     /// What a user can see now.
@@ -260,9 +265,10 @@ impl Fixture {
         }
     }
 
+    /// Those of all backends, which share their numbers.
     fn nodes(&self) -> Vec<u64> {
-        let mut nodes: Vec<u64> =
-            names_in(&self.nodes_directory()).iter().filter_map(|name| name.parse().ok()).collect();
+        let names = BACKENDS.iter().flat_map(|backend| names_in(&self.nodes_directory(backend)));
+        let mut nodes: Vec<u64> = names.filter_map(|name| name.parse().ok()).collect();
         nodes.sort_unstable();
         nodes
     }
@@ -326,10 +332,9 @@ impl Fixture {
     /// # Errors
     /// What it leaves behind: processes, mounts, loop devices.
     pub(crate) fn close(self) -> Result<(), String> {
-        let trees: Vec<_> = self
-            .nodes()
-            .iter()
-            .map(|node| self.nodes_directory().join(node.to_string()).join("fs"))
+        let nodes = BACKENDS.iter().map(|backend| self.nodes_directory(backend));
+        let trees: Vec<_> = nodes
+            .flat_map(|nodes| names_in(&nodes).into_iter().map(move |name| nodes.join(name).join("fs")))
             .collect();
         let processes = leaks::processes_in(&trees);
         for view in self.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -348,8 +353,8 @@ impl Fixture {
                 "left behind: processes {processes:?}, mounts {mounts:?}, loop devices {devices:?}"
             ));
         }
-        if self.lane == Lane::BtrfsNative {
-            // Its subvolumes go with the lane's whole file system.
+        if self.lane == Lane::BtrfsNative || pool.join("nodes").exists() {
+            // Subvolumes that lie right there go with the lane's whole file system.
             return Ok(());
         }
         let started = Instant::now();

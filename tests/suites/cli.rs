@@ -11,6 +11,7 @@ use serde_json::Value;
 mod help;
 mod terminal;
 mod trace;
+mod usage;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = cases![
@@ -23,7 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         output_that_cannot_be_written_is_a_failure,
         data_is_all_that_stands_on_stdout,
     ];
-    for part in [help::cases, terminal::cases, trace::cases] {
+    for part in [help::cases, terminal::cases, trace::cases, usage::cases] {
         cases.extend(part());
     }
     cases

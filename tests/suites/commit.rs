@@ -7,9 +7,12 @@ use mocker_conformance::oracle;
 
 use crate::living;
 
+mod convert;
 mod instructions;
 mod nested;
+mod pause;
 mod running;
+mod squash;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = cases![
@@ -22,9 +25,15 @@ pub(crate) fn cases() -> Vec<Case> {
         a_commit_that_fails_changes_nothing,
         a_container_is_committed_twice_and_goes_on,
     ];
-    for part in [instructions::cases, nested::cases, running::cases] {
-        cases.extend(part());
-    }
+    let parts = [
+        instructions::cases,
+        nested::cases,
+        running::cases,
+        pause::cases,
+        squash::cases,
+        convert::cases,
+    ];
+    cases.extend(parts.iter().flat_map(|part| part()));
     cases
 }
 
@@ -35,6 +44,18 @@ fn worked(fixture: &Fixture, script: &str) {
         fixture.image("base");
     }
     fixture.ok(&["run", "--name", "work", "base", "sh", "-c", script]);
+}
+
+/// How many layers lie one over the other in the current version of an image.
+#[track_caller]
+fn layers(fixture: &Fixture, image: &str) -> usize {
+    let store = rusqlite::Connection::open(fixture.root().join("mocker.db")).unwrap();
+    let top = fixture.record(image).unwrap()["layer"].as_u64();
+    let parent = |layer: &u64| {
+        let query = "SELECT parent FROM node WHERE id = ?1";
+        store.query_row(query, [layer], |row| row.get::<_, Option<u64>>(0)).unwrap()
+    };
+    std::iter::successors(top, parent).count()
 }
 
 fn c1_what_a_container_wrote_is_read_back_from_the_image(fixture: &Fixture) {

@@ -79,6 +79,11 @@ impl Mounted {
         Self::mount(Command::new("mount").arg("--bind").arg(directory), at)
     }
 
+    /// The file system in a file.
+    fn device(file: &Path, at: PathBuf) -> Self {
+        Self::mount(Command::new("mount").args(["-o", "loop"]).arg(file), at)
+    }
+
     fn mount(command: &mut Command, at: PathBuf) -> Self {
         std::fs::create_dir_all(&at).unwrap();
         assert!(command.arg(&at).status().unwrap().success(), "cannot mount {}", at.display());

@@ -2,6 +2,7 @@
 
 use mocker_conformance::harness::Case;
 
+mod inherited;
 mod inside;
 mod isolation;
 mod leftovers;
@@ -16,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         streams::cases,
         signals::cases,
         settings::cases,
+        inherited::cases,
         inside::cases,
         isolation::cases,
         leftovers::cases,

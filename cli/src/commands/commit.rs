@@ -2,9 +2,10 @@
 
 use clap::ValueEnum;
 use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::{CommitRequest, ConfigFrom, Squash};
 
-use super::{Session, reclaim};
+use super::{open, reclaim};
 use crate::output::{self, Shape};
 
 const EXAMPLES: &str = "\
@@ -104,8 +105,8 @@ impl Args {
                 Layers::All => Squash::All,
             }),
         };
-        let Session { runtime, engine } = Session::open(args, "commit")?;
-        let made = runtime.block_on(engine.commit(request));
+        let engine = open(args, "commit")?;
+        let made = complete(engine.commit(request));
         reclaim::in_background(&engine);
         output::created(&made?, self.shape)?;
         Ok(0)

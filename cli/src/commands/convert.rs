@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::ConvertRequest;
 use mocker_core::image::printable;
 
-use super::{Session, reclaim};
+use super::{open, reclaim};
 use crate::output::{self, Shape};
 use crate::progress::Watcher;
 
@@ -41,9 +42,9 @@ impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let name = self.name.as_deref().map(str::parse).transpose()?;
         let watcher = Arc::new(Watcher::start(&format!("converting {}", printable(&self.image)))?);
-        let Session { runtime, engine } = Session::open(args, "convert")?;
+        let engine = open(args, "convert")?;
         let request = ConvertRequest { image: self.image.clone(), to: self.to.clone(), name };
-        let made = runtime.block_on(engine.convert(request, watcher.clone()));
+        let made = complete(engine.convert(request, watcher.clone()));
         watcher.finish();
         reclaim::in_background(&engine);
         output::created(&made?, self.shape)?;

@@ -2,7 +2,7 @@
 
 use mocker_core::Result;
 
-use super::Session;
+use super::open;
 use crate::output::{self, Format, Listing, Shape};
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let images = Session::open(args, "images")?.engine.images()?;
+        let images = open(args, "images")?.images()?;
         if self.shape.quiet {
             output::print(&images.iter().map(|image| format!("{}\n", image.id)).collect::<String>())?;
         } else if self.shape.format == Format::Json {

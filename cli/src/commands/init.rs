@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::InitRequest;
 use mocker_core::image::printable;
 
-use super::{Session, reclaim};
+use super::{open, reclaim};
 use crate::output::{self, Shape};
 use crate::progress::Watcher;
 
@@ -41,9 +42,9 @@ impl Args {
         let name = self.name.as_deref().map(str::parse).transpose()?;
         let what = format!("copying {}", printable(&self.directory.to_string_lossy()));
         let watcher = Arc::new(Watcher::start(&what)?);
-        let Session { runtime, engine } = Session::open(args, "init")?;
+        let engine = open(args, "init")?;
         let request = InitRequest { directory: self.directory.clone(), name };
-        let made = runtime.block_on(engine.init(request, watcher.clone()));
+        let made = complete(engine.init(request, watcher.clone()));
         watcher.finish();
         reclaim::in_background(&engine);
         output::created(&made?, self.shape)?;

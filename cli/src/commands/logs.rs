@@ -5,7 +5,7 @@ use std::io;
 use mocker_core::Result;
 use mocker_core::sandbox::Stream;
 
-use super::Session;
+use super::open;
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -23,8 +23,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let session = Session::open(args, "logs")?;
-        for record in session.engine.logs(&self.container)?.into_iter().flatten() {
+        let engine = open(args, "logs")?;
+        for record in engine.logs(&self.container)?.into_iter().flatten() {
             let record = record?;
             match record.stream {
                 Stream::Stdout => output::bytes(io::stdout().lock(), &record.bytes)?,

@@ -15,9 +15,9 @@ pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod tag;
 
+use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::{Engine, Options};
-use mocker_core::{Error, Result};
-use tokio::runtime::Runtime;
 
 use crate::args::{Args, Verb};
 use crate::backends::DRIVERS;
@@ -42,29 +42,9 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
     }
 }
 
-/// An open root, and the runtime that the engine's calls need.
-struct Session {
-    runtime: Runtime,
-    engine: Engine,
-}
-
-impl Session {
-    fn open(args: &Args, verb: &'static str) -> Result<Self> {
-        let runtime = runtime()?;
-        let options = Options {
-            root: args.root_directory()?,
-            drivers: DRIVERS,
-            preferred: args.preferred_backend(),
-            verb,
-        };
-        let engine = runtime.block_on(Engine::open(options))?;
-        Ok(Self { runtime, engine })
-    }
-}
-
-/// One thread and, while a storage call runs, a helper for it.
-fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Error::io("cannot start the runtime", error))
+/// Opens the root.
+fn open(args: &Args, verb: &'static str) -> Result<Engine> {
+    let options =
+        Options { root: args.root_directory()?, drivers: DRIVERS, preferred: args.preferred_backend(), verb };
+    complete(Engine::open(options))
 }

@@ -5,7 +5,7 @@ use mocker_backend_btrfs::{DRIVER, pool::Pool};
 use mocker_core::engine::Root;
 use mocker_core::{Error, ErrorKind, Result};
 
-use super::Session;
+use super::open;
 use crate::output::{self, Format, size};
 
 const EXAMPLES: &str = "\
@@ -73,13 +73,13 @@ impl Args {
             }
             Action::Umount => {
                 let pool = pool(&Root::open(&existing(&root)?)?);
-                Session::open(args, "pool umount")?.engine.refuse_if_used(DRIVER.name)?;
+                open(args, "pool umount")?.refuse_if_used(DRIVER.name)?;
                 pool.umount()?;
                 output::print("Unmounted: the pool\n")?;
             }
             Action::Destroy { force } => {
                 let pool = pool(&Root::open(&existing(&root)?)?);
-                let engine = Session::open(args, "pool destroy")?.engine;
+                let engine = open(args, "pool destroy")?;
                 engine.refuse_if_used(DRIVER.name)?;
                 pool.destroy(*force, || engine.forget_backend(DRIVER.name).map(drop))?;
                 output::print("Removed: the pool\n")?;

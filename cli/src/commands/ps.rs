@@ -3,7 +3,7 @@
 use mocker_core::Result;
 use mocker_core::engine::{ContainerSummary, Status, shown_command};
 
-use super::Session;
+use super::open;
 use crate::output::{self, Format, Listing, Shape};
 
 const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let mut containers = Session::open(args, "ps")?.engine.containers()?;
+        let mut containers = open(args, "ps")?.containers()?;
         if self.running {
             containers.retain(|container| container.status == Status::Running);
         }

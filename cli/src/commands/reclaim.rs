@@ -4,9 +4,10 @@
 use std::process::{Command, Stdio};
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::Engine;
 
-use super::Session;
+use super::open;
 use crate::exit;
 
 /// Free the space of what was deleted
@@ -18,8 +19,8 @@ impl Args {
         // Away from the terminal, whose Ctrl-C and end are not meant for it. Started by hand at the
         // head of a process group it cannot leave, and need not.
         let _session = rustix::process::setsid();
-        let Session { runtime, engine } = Session::open(args, "reclaim")?;
-        runtime.block_on(engine.reclaim())?;
+        let engine = open(args, "reclaim")?;
+        complete(engine.reclaim())?;
         Ok(0)
     }
 }

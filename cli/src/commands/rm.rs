@@ -1,8 +1,9 @@
 //! `mocker rm`: away with containers and images.
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 
-use super::{Session, reclaim};
+use super::{open, reclaim};
 use crate::{exit, output};
 
 const EXAMPLES: &str = "\
@@ -37,11 +38,12 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let Session { runtime, engine } = Session::open(args, "rm")?;
+        let engine = open(args, "rm")?;
         let mut status = 0;
-        let outcomes = runtime.block_on(engine.remove(&self.ids, self.force, self.wait));
+        let removal = async { Ok(engine.remove(&self.ids, self.force, self.wait).await) };
+        let outcomes = complete(removal);
         reclaim::in_background(&engine);
-        for (_, outcome) in outcomes {
+        for (_, outcome) in outcomes? {
             match outcome {
                 Ok(removed) => {
                     let before = if self.quiet { "" } else { "Removed: " };

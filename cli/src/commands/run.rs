@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 use mocker_core::Result;
+use mocker_core::backend::complete;
 use mocker_core::engine::{Engine, Prepared, RunRequest};
-use tokio::runtime::Runtime;
 
-use super::{Session, reclaim};
+use super::{open, reclaim};
 use crate::exit;
 
 const EXAMPLES: &str = "\
@@ -88,9 +88,9 @@ impl Args {
                 Network::None => mocker_core::sandbox::Network::None,
             },
         };
-        let Session { runtime, engine } = Session::open(args, "run")?;
-        let prepared = runtime.block_on(engine.prepare_run(request))?;
-        to_the_end(runtime, &engine, prepared)
+        let engine = open(args, "run")?;
+        let prepared = complete(engine.prepare_run(request))?;
+        to_the_end(&engine, prepared)
     }
 
     /// The first word is the image; what stands behind it is the command's.
@@ -100,12 +100,10 @@ impl Args {
     }
 }
 
-/// Runs the command of a container that is ready, and records its end. The
-/// runtime goes first: a container is forked from a process without threads.
-pub(super) fn to_the_end(runtime: Runtime, engine: &Engine, mut prepared: Prepared) -> Result<u8> {
-    drop(runtime);
+/// Runs the command of a container that is ready, and records its end.
+pub(super) fn to_the_end(engine: &Engine, mut prepared: Prepared) -> Result<u8> {
     let ended = engine.supervise(&mut prepared);
-    let ended = super::runtime()?.block_on(engine.finish(prepared, ended));
+    let ended = complete(engine.finish(prepared, ended));
     reclaim::in_background(engine);
     let ended = ended?;
     for lost in &ended.lost {

@@ -1,8 +1,9 @@
 //! `mocker start`: a container's command once more.
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 
-use super::{Session, run};
+use super::{open, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,8 +22,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let Session { runtime, engine } = Session::open(args, "start")?;
-        let prepared = runtime.block_on(engine.prepare_start(&self.container))?;
-        run::to_the_end(runtime, &engine, prepared)
+        let engine = open(args, "start")?;
+        let prepared = complete(engine.prepare_start(&self.container))?;
+        run::to_the_end(&engine, prepared)
     }
 }

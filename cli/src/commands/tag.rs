@@ -1,8 +1,9 @@
 //! `mocker tag`: a name for what an image is now.
 
 use mocker_core::Result;
+use mocker_core::backend::complete;
 
-use super::Session;
+use super::open;
 use crate::output::{self, Shape};
 
 const EXAMPLES: &str = "\
@@ -30,8 +31,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let Session { runtime, engine } = Session::open(args, "tag")?;
-        output::created(&runtime.block_on(engine.tag(&self.image, &self.name))?, self.shape)?;
+        let engine = open(args, "tag")?;
+        output::created(&complete(engine.tag(&self.image, &self.name))?, self.shape)?;
         Ok(0)
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::backend::{Access, Chain, Node, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking};
+use crate::backend::{
+    Access, Chain, Node, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking, complete,
+};
 use crate::crash_point;
 use crate::engine::root::{lies_in, open_directory};
 use crate::engine::{Created, Engine, InitRequest, Progress};
@@ -165,14 +167,20 @@ fn open_source(directory: &Path) -> Result<std::os::fd::OwnedFd> {
 /// Looks at the free space as a copy goes on, and passes progress on.
 pub(super) struct Admission {
     backend: Arc<dyn SnapshotBackend>,
-    runtime: tokio::runtime::Handle,
+    /// The runtime that the copy was started from, if any: the copy's own threads are in none.
+    runtime: Option<tokio::runtime::Handle>,
     written: AtomicU64,
     watcher: Arc<dyn Progress + Send + Sync>,
 }
 
 impl Admission {
     pub(super) fn new(backend: Arc<dyn SnapshotBackend>, watcher: Arc<dyn Progress + Send + Sync>) -> Self {
-        Self { backend, runtime: tokio::runtime::Handle::current(), written: AtomicU64::new(0), watcher }
+        Self {
+            backend,
+            runtime: tokio::runtime::Handle::try_current().ok(),
+            written: AtomicU64::new(0),
+            watcher,
+        }
     }
 }
 
@@ -185,7 +193,11 @@ impl Progress for Admission {
         self.watcher.data(bytes)?;
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before / ADMITTED_AT_ONCE != (before + bytes) / ADMITTED_AT_ONCE {
-            self.runtime.block_on(self.backend.admit(ADMITTED_AT_ONCE))?;
+            let admitted = self.backend.admit(ADMITTED_AT_ONCE);
+            match &self.runtime {
+                Some(runtime) => runtime.block_on(admitted)?,
+                None => complete(admitted)?,
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backend::Layers;
 use crate::crash_point;
 use crate::engine::run::refuse_running;
 use crate::engine::sweep::end_process;
@@ -119,48 +120,43 @@ impl Engine {
     /// Removes a container; see [`Removal`].
     pub(super) async fn remove_container(&self, this: &Container, removal: Removal) -> Result<Vec<String>> {
         let object = format!("container {}", this.id);
-        let backend = self.backend(&this.backend).await?;
+        let layers = self.backend(&this.backend).await?.capabilities().layers;
+        crash_point!("rm.before-commit-point");
         let intent = loop {
-            match self.begin_removal(&this.id, &object, removal) {
+            match self.record_removal(&this.id, &object, removal, layers) {
                 Err(error) if error.kind() == ErrorKind::Busy && removal == Removal::EndOfRun => {
                     if let Some(holder) = journal::holder_of(self.store.read(), &object)? {
                         self.outwait(&holder).await?;
                     }
                 }
-                begun => break begun?,
+                recorded => break recorded?,
             }
         };
-        crash_point!("rm.after-intent");
-        // The end of a run needs no flush: if a power cut takes this back, the container still carries
-        // a dead lease, and the next open removes it.
-        let durability = match removal {
-            Removal::Asked => Durability::Flushed,
-            Removal::EndOfRun => Durability::Quick,
-        };
-        let layers = backend.capabilities().layers;
-        let removed = self.store.write(durability, |tx| {
-            let found = container::find(tx, &this.id)?;
-            container::delete(tx, &this.id)?;
-            node::condemn(tx, intent, found.work.0)?;
-            node::condemn_unreferenced(tx, intent, &this.backend, layers)
-        });
-        if let Err(error) = removed {
-            return self.give_up(intent, error).await;
-        }
         crash_point!("rm.after-commit-point");
         let notes = self.settle_after(intent).await;
         crash_point!("rm.after-delete");
         Ok(notes)
     }
 
-    fn begin_removal(&self, id: &str, object: &str, removal: Removal) -> Result<i64> {
+    /// The commit point; answers the intent by which the rest is deleted.
+    fn record_removal(&self, id: &str, object: &str, removal: Removal, layers: Layers) -> Result<i64> {
+        // The end of a run needs no flush: if a power cut takes this back, the container still carries
+        // a dead lease, and the next open removes it.
+        let durability = match removal {
+            Removal::Asked => Durability::Flushed,
+            Removal::EndOfRun => Durability::Quick,
+        };
         let actor = self.actor()?;
-        self.store.write(Durability::Quick, |tx| {
+        self.store.write(durability, |tx| {
             let found = container::find(tx, id)?;
             if removal == Removal::Asked {
                 refuse_running(&found)?;
             }
-            journal::begin(tx, actor, &[object.to_owned()])
+            let intent = journal::begin(tx, actor, &[object.to_owned()])?;
+            container::delete(tx, id)?;
+            node::condemn(tx, intent, found.work.0)?;
+            node::condemn_unreferenced(tx, intent, &found.backend, layers)?;
+            Ok(intent)
         })
     }
 

@@ -1,7 +1,7 @@
 //! Cleaning up after processes that died, when a root is opened.
 //!
-//! An ordinary open looks only at journal rows and running containers whose
-//! lease is free: a query that finds nothing costs microseconds. The first
+//! An ordinary open looks only at leases, which are few, and at what carries one
+//! that is free: finding nothing costs microseconds. The first
 //! open after a boot compares every backend with the store as well, because a
 //! power cut can take back the record of an intent and keep what it made.
 
@@ -30,7 +30,12 @@ impl Engine {
         let this_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|error| Error::io("cannot read the boot id", error))?;
         let first = meta(self, "boot")?.as_deref() != Some(this_boot.trim());
-        for token in journal::leases(self.store.read())? {
+        // A process that died when all its work was done left nothing but the file.
+        let mut tokens = list_names(&self.root.leases())?;
+        tokens.extend(journal::leases(self.store.read())?);
+        tokens.sort_unstable();
+        tokens.dedup();
+        for token in tokens {
             if self.lease.get().is_some_and(|own| own.token() == token) {
                 continue;
             }
@@ -143,9 +148,6 @@ impl Engine {
             if !held && !container::exists(self.store.read(), &entry)? {
                 self.remove_container_directory(&entry)?;
             }
-        }
-        for token in list_names(&self.root.leases())? {
-            drop(Lease::try_take(&self.root.leases(), &token)?);
         }
         self.store.write(Durability::Quick, |tx| {
             tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)", [boot])

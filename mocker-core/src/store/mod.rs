@@ -31,7 +31,11 @@ mod schema;
 /// millisecond, so this is only met when something is badly wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pages in the write-ahead log before it is folded back (1 MiB). The log is
+/// The size of a page, in bytes. Every transaction writes whole pages to the
+/// log, and ours change a few short rows in each.
+const PAGE: u32 = 1024;
+
+/// Pages in the write-ahead log before it is folded back (256 KiB). The log is
 /// read whole by the first process that opens the database, so it stays short.
 const LOG_PAGES: u32 = 256;
 
@@ -69,6 +73,8 @@ impl Store {
             let mode: String =
                 connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(sql)?;
             if mode != "wal" {
+                // Takes effect in a database that has no page yet.
+                connection.pragma_update(None, "page_size", PAGE).map_err(sql)?;
                 enable_wal(&connection)?;
             }
             connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(sql)?;

@@ -10,10 +10,10 @@ const VERSION: i64 = 1;
 
 const TABLES: &str = "
 -- Single facts: the boot during which leftovers were last looked for.
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- Backends that ever held a node of this root.
-CREATE TABLE backend (name TEXT PRIMARY KEY) STRICT;
+CREATE TABLE backend (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
 -- One row per directory or subvolume; AUTOINCREMENT never gives a number twice.
 -- 'pending': being made by the verb whose intent names it.
@@ -45,7 +45,7 @@ CREATE TABLE version (
     author TEXT,
     message TEXT,
     PRIMARY KEY (image, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX version_layer ON version (layer);
 
 CREATE TABLE container (
@@ -76,9 +76,10 @@ CREATE INDEX container_work ON container (work);
 CREATE INDEX container_image ON container (image);
 CREATE INDEX container_lease ON container (lease) WHERE lease IS NOT NULL;
 
--- The journal: what a verb is about to do, until it is done.
+-- The journal: what a verb is about to do, until it is done. Its tables hold a row or two at a time,
+-- so they need no indexes.
 CREATE TABLE intent (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     lease TEXT NOT NULL,
     verb TEXT NOT NULL,
     pid INTEGER NOT NULL
@@ -87,15 +88,13 @@ CREATE TABLE intent (
 CREATE TABLE intent_object (
     object TEXT PRIMARY KEY,
     intent INTEGER NOT NULL REFERENCES intent (id) ON DELETE CASCADE
-) STRICT;
-CREATE INDEX intent_object_intent ON intent_object (intent);
+) STRICT, WITHOUT ROWID;
 -- Nodes that it reads or writes; they count as referenced.
 CREATE TABLE intent_node (
     node INTEGER NOT NULL,
     intent INTEGER NOT NULL REFERENCES intent (id) ON DELETE CASCADE,
     PRIMARY KEY (node, intent)
-) STRICT;
-CREATE INDEX intent_node_intent ON intent_node (intent);
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Makes the tables where there are none; refuses a database from the future.

@@ -8,7 +8,7 @@ use super::{CHANGE, at_points, die_at, next_command};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    cases.extend(at_points!(nothing_gone, "rm_removed_nothing", ["rm.after-intent"]));
+    cases.extend(at_points!(nothing_gone, "rm_removed_nothing", ["rm.before-commit-point"]));
     cases.extend(at_points!(
         container_gone,
         "the_container_is_gone",

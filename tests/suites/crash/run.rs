@@ -33,7 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
             "run.after-start",
             "run.after-exit",
             "run.after-finish",
-            "rm.after-intent",
+            "rm.before-commit-point",
             "rm.after-commit-point",
             "rm.after-delete",
         ]

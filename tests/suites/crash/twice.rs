@@ -12,12 +12,12 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(at_points!(
         once_more,
         "the_clean_up_of_a_dead_run_rm_dies_too",
-        ["rm.after-intent", "rm.after-commit-point", "rm.after-delete"]
+        ["rm.before-commit-point", "rm.after-commit-point", "rm.after-delete"]
     ));
     cases.extend(at_points!(
         again_and_again,
         "the_clean_up_dies_three_times_and_still_comes_to_an_end",
-        ["rm.after-intent", "rm.after-commit-point", "rm.after-delete"]
+        ["rm.before-commit-point", "rm.after-commit-point", "rm.after-delete"]
     ));
     cases
 }

@@ -29,7 +29,7 @@ const EVERYTHING: &str = r#"
     echo set > setid; chmod 6755 setid; mkdir -m 3777 sticky; mkdir -m 2750 setgid; echo no > unreadable; chmod 0 unreadable
     mkdir -p far/away; ln plain far/away/linked; ln plain .hidden/third; echo two > far/one; ln far/one two
     ln -s plain sym; ln -s /etc/passwd absolute; ln -s nowhere dangling; ln -s loop loop; ln sym sym-linked; ln -s $(printf %01000d 7) long
-    mkfifo -m 644 fifo; ln fifo far/fifo; mknod -m 600 null c 1 3; mknod -m 660 large c 4095 1048575; mknod block b 7 200
+    mkfifo -m 644 fifo; ln fifo far/fifo; mknod -m 600 null c 1 3; mknod -m 660 large c 510 262143; mknod block b 7 200
     python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'; chmod 700 socket
 
     setfattr -n user.plain -v value plain; setfattr -n user.empty plain; setfattr -n user.$'\xff odd=\n' -v x plain
@@ -138,12 +138,9 @@ fn changed_inside(fixture: &Fixture) {
         touch -d @4000000000 /";
     let plain = fixture.scratch().join("plain");
     rootfs_at(fixture, &plain);
-    let inside = std::process::Command::new("chroot")
-        .arg(&plain)
-        .args(["/bin/sh", "-euc", CHANGES])
-        .env("PATH", "/bin")
-        .status()
-        .unwrap();
+    let mut inside = std::process::Command::new("chroot");
+    inside.arg(&plain).args(["/bin/env", "PATH=/bin", "sh", "-euc", CHANGES]);
+    let inside = inside.status().unwrap();
     assert!(inside.success());
     fixture.image("base");
     fixture.ok(&["run", "--name", "work", "base", "sh", "-euc", CHANGES]);

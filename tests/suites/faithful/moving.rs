@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ fn one_less(fixture: &Fixture) {
 /// Ways of not keeping still, each of which can be done again and again.
 const UNREST: &str = r"
     outside=$1; cd $2
-    while :; do
+    while ! [ -e $outside/../enough ]; do
         echo turn >> $outside/../turns
         echo more >> file; : > file; head -c 100000 /dev/zero >> file; truncate -s 5 file
         rm -f turns; mkfifo turns; rm turns; mkdir turns; echo x > turns/inner; rm -r turns; echo y > turns
@@ -92,26 +93,45 @@ const UNREST: &str = r"
         mv here there; mv there here
         rm -f other; echo z > new; mv new other
         setfattr -n user.a -v $RANDOM file; setfattr -x user.a file; chmod 0 file; chmod 644 file
-    done";
+    done; true";
+
+/// The script at work, until this is dropped.
+struct Unrest {
+    script: Child,
+    enough: PathBuf,
+}
+
+impl Unrest {
+    fn start(outside: &Path, place: &Path) -> Self {
+        let mut script = Command::new("bash");
+        script.args(["-c", UNREST, "bash"]).args([outside, place]).stderr(Stdio::null());
+        Self { script: script.spawn().unwrap(), enough: outside.with_file_name("enough") }
+    }
+}
+
+impl Drop for Unrest {
+    fn drop(&mut self) {
+        // Not killed: one of its commands could go on alone.
+        if fs::write(&self.enough, "").is_ok() {
+            let _status = self.script.wait();
+        }
+    }
+}
 
 fn changing(fixture: &Fixture) {
     let (source, outside) = (fixture.scratch().join("source"), fixture.scratch().join("outside"));
-    many_files(&source.join("still"), 10);
+    fs::create_dir(&source).unwrap();
     bash(
         &source,
-        "mkdir -p moving/here; for n in $(seq 50); do echo $n > moving/here/$n; done; : > moving/file",
+        "mkdir -p still/{1..20} moving/here; for n in still/*; do echo $n | tee $n/{1..40} > $n/all; done
+         for n in {1..50}; do echo $n > moving/here/$n; done; : > moving/file",
     );
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("secret"), "not of the source").unwrap();
     fs::write(fixture.scratch().join("harmless"), "linked").unwrap();
     let expected = oracle::look(&source.join("still"));
-    let mut unrest = std::process::Command::new("bash")
-        .args(["-c", UNREST, "bash"])
-        .args([outside.as_os_str(), source.join("moving").as_os_str()])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    for _ in 0..12 {
+    let unrest = Unrest::start(&outside, &source.join("moving"));
+    for _ in 0..8 {
         let state = fixture.state();
         let ended = background::run(fixture, &["init", "--name", "moving", source.to_str().unwrap()]);
         if ended.code == Some(0) {
@@ -124,8 +144,7 @@ fn changing(fixture: &Fixture) {
             assert_eq!(fixture.state(), state);
         }
     }
-    unrest.kill().unwrap();
-    unrest.wait().unwrap();
+    drop(unrest);
     let turns = fs::read_to_string(fixture.scratch().join("turns")).unwrap().lines().count();
     assert!(turns > 2, "hardly anything has moved");
     // Left alone, it is copied like any other.
@@ -147,7 +166,7 @@ fn assert_nothing_from_outside(tree: &Path) {
 
 /// A file that is only ever appended to: the copy is a beginning of it.
 fn growing(fixture: &Fixture) {
-    const MOST: u64 = 512 << 20;
+    const MOST: u64 = 128 << 20;
     let source = fixture.rootfs();
     let log = source.join("log");
     let mut file = fs::File::create(&log).unwrap();
@@ -158,7 +177,7 @@ fn growing(fixture: &Fixture) {
             while !done.load(Ordering::Relaxed) && length < MOST {
                 file.write_all(&[b'x'; 1 << 16]).unwrap();
                 length += 1 << 16;
-                std::thread::sleep(Duration::from_micros(200));
+                std::thread::sleep(Duration::from_micros(500));
             }
         });
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -31,7 +31,7 @@ fn assert_refused(fixture: &Fixture, directory: &Path) {
     let words: [&OsStr; 4] = ["init".as_ref(), "--name".as_ref(), "base".as_ref(), directory.as_ref()];
     let ended = background::run(fixture, &words);
     let said = ended.refused_with_a_hint();
-    assert!(said.contains("root"), "{}: {said}", directory.display());
+    assert!(said.contains("the root"), "{}: {said}", directory.display());
     assert_eq!(fixture.state(), state, "{}", directory.display());
 }
 
@@ -66,10 +66,10 @@ fn holding(fixture: &Fixture) {
 /// The root and directories in it: those that a copy would find itself in, and
 /// others.
 fn of_the_root(fixture: &Fixture) -> [Vec<PathBuf>; 2] {
-    let work = fixture.tree("work");
-    let nodes = work.ancestors().nth(2).unwrap().to_owned();
     let root = fixture.root().to_owned();
-    let others = vec![root.join("containers"), fixture.tree("base"), work.join("etc"), work];
+    let nodes = root.join(fixture.lane().backend()).join("nodes");
+    let mut others = vec![root.join("containers")];
+    others.extend(std::fs::read_dir(&nodes).unwrap().map(|node| node.unwrap().path().join("fs")));
     [vec![root, nodes.parent().unwrap().to_owned(), nodes], others]
 }
 

@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("a_source_on_a_read_only_file_system_will_do", read_only),
         case("what_is_done_to_an_image_does_not_reach_its_source", unshared),
         case("a_source_with_mounts_in_it_is_copied_as_it_is_seen", mounts_inside),
+        case("f22_how_xfs_keeps_an_acl_stays_with_xfs", acl_of_xfs),
         case("an_empty_directory_makes_an_image", empty),
         case("the_directory_is_found_from_where_one_stands", relative),
     ]
@@ -116,6 +117,28 @@ fn mounts_inside(fixture: &Fixture) {
     assert!(tree.join("bound/through").exists() && !tree.join("bound/hidden").exists());
     oracle::assert_same(&source, &tree);
     drop((bound, memory));
+}
+
+/// XFS lists an ACL as an attribute of its own as well, which means nothing on
+/// another file system.
+fn acl_of_xfs(fixture: &Fixture) {
+    let (file, source) = (fixture.scratch().join("xfs.img"), fixture.scratch().join("source"));
+    bash(fixture.scratch(), "truncate -s 512M xfs.img && mkfs.xfs -q xfs.img");
+    let mounted = Mounted::device(&file, source.clone());
+    bash(
+        &source,
+        "echo x > file; setfacl -m u:5:r file; mkdir dir; setfacl -d -m u:6:rwx dir; setfattr -n trusted.t -v 1 dir",
+    );
+    init(fixture, "base", &source);
+    let tree = fixture.tree("base");
+    oracle::assert_same(&source, &tree);
+    // On another xfs it is there again, and right.
+    let listed = "getfattr --absolute-names -R -h -d -m - . | grep SGI_ACL";
+    let beside = fixture.scratch().join("beside");
+    std::fs::create_dir(&beside).unwrap();
+    bash(&beside, "echo x > file; setfacl -m u:5:r file");
+    bash(&beside, &format!("if ! {listed}; then cd {}; ! {listed}; fi", tree.display()));
+    drop(mounted);
 }
 
 fn empty(fixture: &Fixture) {

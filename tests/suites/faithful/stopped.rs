@@ -24,14 +24,17 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Enough to be busy with for a while, some in each of so many directories, or
-/// all in one.
+/// Enough to be busy with for a while: 4000 files, in so many directories, or
+/// all in the place itself.
 pub(super) fn many_files(place: &Path, directories: usize) {
-    for directory in 0..directories.max(1) {
-        let parent = if directories == 0 { place.to_owned() } else { place.join(directory.to_string()) };
-        fs::create_dir_all(&parent).unwrap();
-        for file in 0..4000 / directories.max(1) {
-            fs::write(parent.join(file.to_string()), format!("{directory} {file}")).unwrap();
+    let parents = match directories {
+        0 => vec![place.to_owned()],
+        _ => (0..directories).map(|directory| place.join(directory.to_string())).collect(),
+    };
+    for parent in &parents {
+        fs::create_dir_all(parent).unwrap();
+        for file in 0..4000 / parents.len() {
+            fs::write(parent.join(file.to_string()), format!("{file} in {}", parent.display())).unwrap();
         }
     }
 }
@@ -171,7 +174,7 @@ fn first_of_all(fixture: &Fixture) {
     assert_eq!(ended.code, Some(130), "{ended:?}");
     ended.clear();
     assert_eq!(fixture.ok(&["images", "-q"]), "");
-    assert_eq!(trees(fixture), [PathBuf::new(); 0]);
+    assert!(trees(fixture).is_empty(), "a half-made tree is left");
     fixture.assert_consistent();
     init(fixture, "first", &source);
     oracle::assert_same(&source, &fixture.tree("first"));

@@ -89,7 +89,7 @@ fn l16_a_beginning_that_several_ids_have_is_refused_with_all_of_them(fixture: &F
     for (line, code, beginning, ids) in lines {
         let words: Vec<&str> = line.iter().map(|word| if *word == "@" { beginning } else { *word }).collect();
         let said = fixture.fails(&words, *code);
-        for id in ids.iter() {
+        for id in *ids {
             assert_eq!(said.contains(id), id.starts_with(beginning), "{words:?}, {id}: {said}");
         }
         assert!(said.contains("\n  try: "), "{words:?}: {said}");

@@ -169,8 +169,9 @@ fn processes_that_stay_behind_die_with_process_1(fixture: &Fixture) {
 fn no_zombie_of_ours_is_left(fixture: &Fixture) {
     fixture.image("base");
     // In a process namespace of its own everybody whom nobody waits for shows up beneath the shell.
+    // Without --rm: what frees space in the background is meant to outlive its command.
     let script = "exec unshare --pid --fork --kill-child --mount-proc sh -ec '\
-        for i in 1 2 3; do $mocker run --rm base sh -c \"true & (sleep 0.01 &) ; true\"; done; \
+        for i in 1 2 3; do $mocker run base sh -c \"true & (sleep 0.01 &) ; true\"; done; \
         for process in /proc/[0-9]*/stat; do read -r line < $process && echo \"$line\"; done'";
     let ended = living::script(fixture, script).ok();
     assert_eq!(ended.lines().count(), 1, "others than the shell are left:\n{ended}");
