@@ -69,6 +69,7 @@ fn make_private_directory(path: &Path) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| {
             Error::io(format_args!("cannot make the directory '{}'", parent.display()), error)
+                .with_hint("choose another root with --root or MOCKER_ROOT")
         })?;
     }
     match DirBuilder::new().mode(0o700).create(path) {

@@ -4,7 +4,7 @@ use crate::backend::Reclaim;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::CONTAINER_PREFIX;
-use crate::store::{Durability, container, journal, sql};
+use crate::store::{Durability, container, journal, node, sql};
 
 impl Engine {
     /// Deletes every pending or condemned node of an intent and the
@@ -16,6 +16,12 @@ impl Engine {
     /// Those of the backend and the store; the intent then stays, and a later
     /// open tries again.
     pub(super) async fn settle(&self, intent: i64) -> Result<()> {
+        // What it read may have lost all its other users meanwhile, who left it to this intent.
+        for name in journal::backends_read(self.store.read(), intent)? {
+            let layers = self.backend(&name).await?.capabilities().layers;
+            self.store
+                .write(Durability::Quick, |tx| node::condemn_unreferenced(tx, intent, &name, layers))?;
+        }
         let rubbish = journal::rubbish(self.store.read(), intent)?;
         let mut deleted = Vec::new();
         let mut failure: Option<Error> = None;

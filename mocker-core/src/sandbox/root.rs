@@ -47,7 +47,10 @@ pub(super) fn bind_target(root: BorrowedFd<'_>, target: &Path) -> Result<OwnedFd
 /// Opens a user database for reading; `None` where it does not exist. Never
 /// waits, whatever the name stands for.
 pub(super) fn open_database(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>> {
-    let failed = |error: Errno| Error::io(format!("cannot open /{path} of the container"), error);
+    let failed = |error: Errno| {
+        let error = Error::io(format!("cannot open /{path} of the container"), error);
+        error.with_hint("make it a plain file of the image, or give the user and group as numbers")
+    };
     // First without opening: a device can act on being opened.
     let place = match openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), INSIDE) {
         Ok(place) => place,

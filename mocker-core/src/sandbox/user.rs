@@ -5,13 +5,13 @@
 //! the root, must be regular, and are read up to a limit (CVE-2024-9676). An
 //! id that does not fit never becomes root (CVE-2024-40635).
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 
 use super::root;
+use crate::image::printable;
 use crate::{Error, ErrorKind, Result};
 
 /// The most that is read of a user database, in bytes: a million accounts
@@ -97,7 +97,7 @@ impl<'a> Wanted<'a> {
             return Ok(Wanted::Name(text));
         }
         id(text.as_bytes()).map(Wanted::Id).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, format!("the {what} id {text} is out of range"))
+            Error::new(ErrorKind::InvalidInput, format!("the {what} id {} is out of range", printable(text)))
                 .with_hint("ids go from 0 to 4294967294")
         })
     }
@@ -159,12 +159,12 @@ fn scan(root: BorrowedFd<'_>, path: &str, mut line: impl FnMut(&[&[u8]]) -> Cont
 }
 
 fn malformed(file: &str, name: &str) -> Error {
-    let name = super::wire::shown(OsStr::new(name));
+    let name = printable(name);
     Error::new(ErrorKind::Conflict, format!("the entry of '{name}' in {file} of the container is malformed"))
 }
 
 fn unknown(what: &str, name: &str, file: &str) -> Error {
-    let name = super::wire::shown(OsStr::new(name));
+    let name = printable(name);
     Error::new(ErrorKind::NotFound, format!("no {what} named '{name}' exists in {file} of the container"))
         .with_hint("a number needs no entry")
 }

@@ -144,8 +144,14 @@ pub(super) fn unpack_error(body: &[u8]) -> Option<Error> {
 /// Shows bytes that somebody else chose: control characters and what is not
 /// UTF-8 are escaped, so that a message cannot drive a terminal.
 pub(super) fn shown(bytes: impl AsRef<OsStr>) -> String {
+    /// Longer than any path of ours, and short enough for a message.
+    const LONGEST: usize = 256;
     let quoted = format!("{:?}", bytes.as_ref());
-    quoted[1..quoted.len() - 1].to_owned()
+    let text = &quoted[1..quoted.len() - 1];
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A body under construction: numbers of eight bytes, and byte strings with

@@ -87,6 +87,21 @@ pub fn rubbish(connection: &Connection, intent: i64) -> Result<Vec<(NodeId, Stri
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 
+/// The backends of the layers that an intent reads.
+///
+/// # Errors
+/// Those of the database.
+pub fn backends_read(connection: &Connection, intent: i64) -> Result<Vec<String>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT DISTINCT node.backend FROM node JOIN intent_node ON node.id = intent_node.node \
+             WHERE intent_node.intent = ?1 AND node.role = 'layer'",
+        )
+        .map_err(sql)?;
+    let rows = statement.query_map([intent], |row| row.get(0)).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
 /// Forgets a node that was deleted.
 ///
 /// # Errors

@@ -54,7 +54,10 @@ impl Lease {
         let path = leases.join(token);
         loop {
             let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-            let lock = open.map_err(|error| Error::io(format_args!("cannot open lease {token}"), error))?;
+            let lock = open.map_err(|error| {
+                Error::io(format_args!("cannot make '{}', by which others know of us", path.display()), error)
+                    .with_hint("the root must be writable; choose another one with --root")
+            })?;
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(Holder::Alive),

@@ -96,14 +96,14 @@ pub fn condemn(tx: &Transaction<'_>, intent: i64, node: NodeId) -> Result<()> {
     pin(tx, intent, node)
 }
 
-/// Condemns every layer of a backend that no version, container or intent
+/// Condemns every layer of a backend that no version, container or other intent
 /// needs. Where layers are whole, only the tip of a chain is needed.
 ///
 /// # Errors
 /// Those of the database.
 pub fn condemn_unreferenced(tx: &Transaction<'_>, intent: i64, backend: &str, layers: Layers) -> Result<()> {
-    const ROOTS: &str =
-        "SELECT layer FROM version UNION SELECT base FROM container UNION SELECT node FROM intent_node";
+    const ROOTS: &str = "SELECT layer FROM version UNION SELECT base FROM container \
+                         UNION SELECT node FROM intent_node WHERE intent != ?2";
     let needed = match layers {
         Layers::Whole => format!("WITH needed (id) AS ({ROOTS})"),
         Layers::Delta => format!(
@@ -116,7 +116,7 @@ pub fn condemn_unreferenced(tx: &Transaction<'_>, intent: i64, backend: &str, la
     );
     let unneeded: Vec<u64> = {
         let mut statement = tx.prepare_cached(&query).map_err(sql)?;
-        let rows = statement.query_map([backend], |row| row.get(0)).map_err(sql)?;
+        let rows = statement.query_map(params![backend, intent], |row| row.get(0)).map_err(sql)?;
         rows.collect::<Result<_, _>>().map_err(sql)?
     };
     unneeded.into_iter().try_for_each(|node| condemn(tx, intent, NodeId(node)))
