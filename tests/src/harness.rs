@@ -36,9 +36,10 @@ macro_rules! cases {
     };
 }
 
-/// Runs the cases of all areas on the lanes that were asked for, as the
-/// arguments of the process say (those of every Rust test program).
-pub fn run(areas: &[(&str, Vec<Case>)]) -> ExitCode {
+/// Runs the cases of all areas on the lanes that were asked for, as far as `on`
+/// says that an area means something there, as the arguments of the process say
+/// (those of every Rust test program).
+pub fn run(areas: &[(&str, Vec<Case>)], on: fn(&str, Lane) -> bool) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let lanes = match Lane::chosen() {
         Ok(lanes) => lanes,
@@ -48,17 +49,22 @@ pub fn run(areas: &[(&str, Vec<Case>)]) -> ExitCode {
         }
     };
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, false));
+    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, on, false));
     arguments.test_threads = Some(1);
-    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, true));
+    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, on, true));
     Site::remove_all();
     if together.has_failed() || alone.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
 
-fn trials(areas: &[(&str, Vec<Case>)], lanes: &[Lane], alone: bool) -> Vec<Trial> {
+fn trials(
+    areas: &[(&str, Vec<Case>)],
+    lanes: &[Lane],
+    on: fn(&str, Lane) -> bool,
+    alone: bool,
+) -> Vec<Trial> {
     let mut trials = Vec::new();
     for lane in lanes.iter().copied() {
-        for (area, cases) in areas {
+        for (area, cases) in areas.iter().filter(|(area, _)| on(area, lane)) {
             for case in cases.iter().copied().filter(|case| case.alone == alone) {
                 let name = format!("{lane}::{area}::{}", case.name);
                 trials.push(Trial::test(name, move || perform(lane, case)));

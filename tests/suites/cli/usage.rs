@@ -18,7 +18,18 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 const VERBS: [&str; 12] = [
-    "init", "images", "run", "start", "ps", "logs", "commit", "tag", "rm", "convert", "backends", "completions",
+    "init",
+    "images",
+    "run",
+    "start",
+    "ps",
+    "logs",
+    "commit",
+    "tag",
+    "rm",
+    "convert",
+    "backends",
+    "completions",
 ];
 
 /// Words that no verb takes so; what the message must name.
@@ -70,7 +81,14 @@ fn a_wrong_command_line_ends_with_status_2(fixture: &Fixture) {
 }
 
 fn options_that_exclude_each_other_are_refused(fixture: &Fixture) {
-    for verb in [&["images"][..], &["ps"], &["init", "dir"], &["commit", "work"], &["tag", "a", "b"], &["convert", "a", "--to", "copy"]] {
+    for verb in [
+        &["images"][..],
+        &["ps"],
+        &["init", "dir"],
+        &["commit", "work"],
+        &["tag", "a", "b"],
+        &["convert", "a", "--to", "copy"],
+    ] {
         let said = fixture.fails(&[verb, &["-q", "--format", "json"]].concat(), 2);
         assert!(said.contains("--quiet") && said.contains("--format"), "{verb:?}: {said}");
     }

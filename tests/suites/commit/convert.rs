@@ -105,7 +105,8 @@ fn an_image_of_many_layers_shows_the_same_tree_on_every_backend_and_back(fixture
         assert_eq!(layers(fixture, &format!("there:{other}")), VERSIONS.len(), "on {other}");
         oracle::assert_equal(&expected, &oracle::look(&fixture.tree(&format!("there:{other}"))));
         // What a command sees is not only what the host sees.
-        let words = ["run", "--rm", &format!("there:{other}"), "cat", "/data/deeper/er/file", "/opaque/e", "/data/c"];
+        let words =
+            ["run", "--rm", &format!("there:{other}"), "cat", "/data/deeper/er/file", "/opaque/e", "/data/c"];
         assert_eq!(fixture.ok(&words), "1\nnew\nc");
 
         fixture.ok(&["convert", &format!("there:{other}"), "--to", own, &format!("back:{other}")]);
@@ -125,7 +126,8 @@ fn an_image_of_many_layers_shows_the_same_tree_on_every_backend_and_back(fixture
 
 fn a_converted_image_keeps_its_settings_and_lives_on_without_its_source(fixture: &Fixture) {
     worked(fixture, "echo kept > /kept");
-    let settings = ["-c", "ENV A='of the image'", "-c", "WORKDIR /tmp", "-c", "CMD echo $A in $(pwd): $(cat /kept)"];
+    let settings =
+        ["-c", "ENV A='of the image'", "-c", "WORKDIR /tmp", "-c", "CMD echo $A in $(pwd): $(cat /kept)"];
     fixture.ok(&[&["commit"], &settings[..], &["work", "base"]].concat());
     for other in others(fixture) {
         let printed = fixture.ok(&["convert", "base", "--to", other, "--format", "json"]);
@@ -148,7 +150,10 @@ fn a_conversion_onto_a_name_is_one_more_version(fixture: &Fixture) {
     fixture.ok(&["commit", "work", "base"]);
     assert_eq!(fixture.ok(&["convert", "-q", "base", "--to", other, "there"]), id);
     let record = fixture.record("there").unwrap();
-    assert_eq!((&record["version"], &record["versions"], &record["backend"]), (&json!(2), &json!(2), &json!(other)));
+    assert_eq!(
+        (&record["version"], &record["versions"], &record["backend"]),
+        (&json!(2), &json!(2), &json!(other))
+    );
     assert_eq!(fixture.ok(&["run", "--rm", "there", "cat", "/more"]), "more");
     assert_eq!(fixture.record("base").unwrap()["versions"], 2, "the source got a version");
 }

@@ -22,7 +22,8 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Counts, in a file that is never half written, until the case ends it.
-const COUNTS: &str = "i=0; : > /ready; while ! [ -e /end ]; do i=$((i + 1)); echo $i > /new; mv /new /count; done";
+const COUNTS: &str =
+    "i=0; : > /ready; while ! [ -e /end ]; do i=$((i + 1)); echo $i > /new; mv /new /count; done";
 
 /// How far the container `work` has counted.
 fn count(fixture: &Fixture) -> u64 {
@@ -97,7 +98,8 @@ impl Group {
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
         let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let unified = mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("a cgroup2 file system");
+        let unified =
+            mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("a cgroup2 file system");
         let top = PathBuf::from(unified.split(' ').nth(4).unwrap());
         if group.contains("mocker/") {
             return Self { path: top.join(group), ours: false };

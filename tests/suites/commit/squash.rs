@@ -42,7 +42,8 @@ fn rounds(fixture: &Fixture) {
 #[track_caller]
 fn assert_shows_work(fixture: &Fixture, image: &str) {
     oracle::assert_same(&fixture.tree("work"), &fixture.tree(image));
-    let script = "cat /dir/link /made-*; ls -d /etc/group /root /made-1 2> /dev/null; ls /dir; stat -c %a /etc";
+    let script =
+        "cat /dir/link /made-*; ls -d /etc/group /root /made-1 2> /dev/null; ls /dir; stat -c %a /etc";
     let seen = fixture.ok(&["run", "--rm", image, "sh", "-c", script]);
     assert_eq!(seen.lines().collect::<Vec<_>>(), ["4", "3", "4", "4", "link", "744"]);
 }
@@ -71,7 +72,9 @@ fn c12_all_layers_become_one_with_the_same_tree(fixture: &Fixture) {
     assert_shows_work(fixture, "squashed");
     assert_eq!(layers(fixture, "squashed"), 1);
     // One layer has nothing beneath it to hide.
-    for entry in walkdir::WalkDir::new(fixture.root().join(fixture.lane().backend()).join("nodes").join(layer(fixture, "squashed"))) {
+    for entry in walkdir::WalkDir::new(
+        fixture.root().join(fixture.lane().backend()).join("nodes").join(layer(fixture, "squashed")),
+    ) {
         let meta = entry.unwrap().metadata().unwrap();
         assert!(!(meta.file_type().is_char_device() && meta.rdev() == 0), "a whiteout is in it");
     }
@@ -125,8 +128,10 @@ fn c12_a_running_container_is_squashed_and_goes_on(fixture: &Fixture) {
         let tree = fixture.tree(&image);
         assert_eq!(std::fs::read(tree.join("file")).unwrap(), b"before\n");
         // The places of our mounts are no part of it.
-        let found = oracle::look(&tree).without("/file").without("/ready").without_time("/").without_time("/etc");
-        let expected = oracle::look(&fixture.rootfs()).without("/etc/group").without_time("/").without_time("/etc");
+        let found =
+            oracle::look(&tree).without("/file").without("/ready").without_time("/").without_time("/etc");
+        let expected =
+            oracle::look(&fixture.rootfs()).without("/etc/group").without_time("/").without_time("/etc");
         oracle::assert_equal(&expected, &found);
     }
     living::end(fixture, job).ok();

@@ -31,7 +31,8 @@ fn a_program_that_writes_to_nobody_dies_of_sigpipe(fixture: &Fixture) {
 
 fn no_signal_is_ignored_or_held_back_inside(fixture: &Fixture) {
     fixture.image("base");
-    let script = "trap '' HUP INT PIPE USR1; exec $mocker run --rm base grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status";
+    let script =
+        "trap '' HUP INT PIPE USR1; exec $mocker run --rm base grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status";
     let seen = living::script(fixture, script).ok();
     let nothing = |name| format!("{name}:\t{:016x}", 0);
     assert_eq!(seen.lines().collect::<Vec<_>>(), ["SigBlk", "SigIgn", "SigCgt"].map(nothing));
@@ -49,7 +50,11 @@ fn l10_the_umask_of_the_caller_changes_nothing(fixture: &Fixture) {
         );
         let said = living::script(fixture, &script).ok();
         let lines: Vec<_> = said.lines().filter(|line| !line.starts_with("Created: ")).collect();
-        assert_eq!(lines, ["0022", "755", "644", "755", "755", "1777", "/etc/passwd", "read"], "umask {umask}");
+        assert_eq!(
+            lines,
+            ["0022", "755", "644", "755", "755", "1777", "/etc/passwd", "read"],
+            "umask {umask}"
+        );
         oracle::assert_same(&source, &fixture.tree("base"));
         oracle::assert_same(&fixture.tree("work"), &fixture.tree("made"));
         fixture.ok(&["rm", "work"]);
@@ -66,7 +71,8 @@ fn a_caller_may_stand_in_a_directory_that_is_gone(fixture: &Fixture) {
 fn an_input_from_nowhere_is_empty(fixture: &Fixture) {
     fixture.image("base");
     for input in ["< /dev/null", "<&-"] {
-        let script = format!("$mocker run --rm base sh -c 'wc -c; test -c /dev/stdin && echo device' {input}");
+        let script =
+            format!("$mocker run --rm base sh -c 'wc -c; test -c /dev/stdin && echo device' {input}");
         assert_eq!(living::script(fixture, &script).ok(), "0\ndevice", "{input}");
     }
 }

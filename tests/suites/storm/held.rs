@@ -185,7 +185,7 @@ fn just_starting(fixture: &Fixture) {
         job.signal(Signal::STOP);
         wait_until("the command stands still or is done", || job.has_ended() || is_stopped(&job));
         let status = fixture.ok(&["ps", "--format", "json"]);
-        if status.contains("\"created\"") {
+        if status.contains("\"status\": \"created\"") {
             let holder = format!("process {}", job.pid());
             for words in [&["commit", "work", "fresh"][..], &["start", "work"], &["rm", "work"]] {
                 let ended = background::run(fixture, words);
