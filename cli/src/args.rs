@@ -93,8 +93,9 @@ impl Verb {
 }
 
 impl Args {
-    /// The backend that was asked for.
-    pub(crate) fn preferred_backend(&self) -> Option<String> {
+    /// The backend for a new image. A variable of the environment says no more
+    /// than that; `--backend` contradicts an object that lies on another one.
+    pub(crate) fn backend_for_new(&self) -> Option<String> {
         let from_environment = || set("MOCKER_BACKEND").map(|name| name.to_string_lossy().into_owned());
         self.backend.clone().or_else(from_environment)
     }

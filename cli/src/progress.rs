@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mocker_core::engine::Progress;
 use mocker_core::{Error, ErrorKind, Result};
 use nix::sys::signal::{SigSet, Signal};
@@ -31,7 +31,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Those of holding back signals.
-    pub(crate) fn start(what: &str) -> Result<Self> {
+    pub(crate) fn start(what: &str, traced: bool) -> Result<Self> {
         // First, so that every thread that is started later holds the signals back too.
         let stops = count_stops()?;
         // Hidden by itself where stderr is no terminal.
@@ -39,8 +39,9 @@ impl Watcher {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {prefix} ({elapsed})") {
             bar.set_style(style);
         }
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_millis(100));
+        // Lines of a trace would be written into it.
+        if traced {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         Ok(Self { bar, entries: AtomicU64::new(0), bytes: AtomicU64::new(0), stops })
     }
@@ -60,11 +61,20 @@ impl Watcher {
 
 impl Progress for Watcher {
     fn entries(&self, count: u64) -> Result<()> {
-        let entries = self.entries.fetch_add(count, Ordering::Relaxed) + count;
-        let bytes = self.bytes.load(Ordering::Relaxed);
+        let before = self.entries.fetch_add(count, Ordering::Relaxed);
         if !self.bar.is_hidden() {
+            // Not earlier: what is told while the storage is set up has the line to itself.
+            if before == 0 {
+                self.bar.enable_steady_tick(Duration::from_millis(100));
+            }
+            let entries = self.entries.load(Ordering::Relaxed);
+            let bytes = self.bytes.load(Ordering::Relaxed);
             self.bar.set_prefix(format!("{} entries, {} written", HumanCount(entries), BinaryBytes(bytes)));
         }
+        self.check()
+    }
+
+    fn directory(&self, _identity: (u64, u64)) -> Result<()> {
         self.check()
     }
 

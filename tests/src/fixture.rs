@@ -2,15 +2,15 @@
 //! under test, and a look at what there is.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::call::shown;
+pub use crate::call::{Call, Output};
 pub use crate::lane::Lane;
 use crate::lane::Site;
 use crate::{leaks, rootfs};
@@ -35,29 +35,6 @@ pub struct Fixture {
     calls: Mutex<Vec<String>>,
     views: Mutex<Vec<PathBuf>>,
     site: Arc<Site>,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// The exit status; 128 and the number where a signal ended it.
-    pub code: i32,
-    /// What it wrote to its standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to its standard error.
-    pub stderr: Vec<u8>,
-}
-
-impl Output {
-    /// The standard output as text, without the white space at its ends.
-    pub fn out(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).trim().to_owned()
-    }
-
-    /// The standard error as text.
-    pub fn err(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
-    }
 }
 
 /// What a user can see of a root, for comparing before and after.
@@ -132,7 +109,7 @@ impl Fixture {
             }
         }
         command.env("MOCKER_ROOT", &self.root).env("MOCKER_BACKEND", self.lane.backend());
-        Call { fixture: self, command, stdin: Vec::new() }
+        Call::new(self, command)
     }
 
     /// Runs a command that must succeed; answers what it printed.
@@ -203,37 +180,8 @@ impl Fixture {
         all.into_iter().find(is_it)
     }
 
-    /// A directory on the host that shows the tree of a container or image as
-    /// it is now. What is written into that of a running container is seen
-    /// there; others are for reading.
-    #[track_caller]
-    pub fn tree(&self, object: &str) -> PathBuf {
-        let record = self.record(object).unwrap_or_else(|| panic!("there is no '{object}'"));
-        let node = record["work"].as_u64().or(record["layer"].as_u64()).expect("a node's number");
-        // An image may have been converted to another backend than the lane's.
-        let backend = record["backend"].as_str().expect("a backend's name");
-        let changes = |node: u64| self.nodes_directory(backend).join(node.to_string()).join("fs");
-        if backend != "overlay" {
-            return changes(node);
-        }
-        if let Some(pid) = record["pid"].as_u64() {
-            return format!("/proc/{pid}/root").into();
-        }
-        // Each layer holds the difference to the one beneath.
-        let store = self.store();
-        let mut beneath: Option<u64> = Some(node);
-        if record["work"].is_u64() {
-            let query = "SELECT base FROM container WHERE work = ?1";
-            beneath = store.query_row(query, [node], |row| row.get(0)).expect("a container");
-        }
-        let mut lower = if record["work"].is_u64() { vec![changes(node)] } else { Vec::new() };
-        while let Some(layer) = beneath {
-            lower.push(changes(layer));
-            let query = "SELECT parent FROM node WHERE id = ?1";
-            beneath = store.query_row(query, [layer], |row| row.get(0)).expect("a layer");
-        }
-        // The kernel wants two at least.
-        lower.push(self.root.join("overlay/empty"));
+    /// Shows trees over one another, the topmost first, until the case is over.
+    pub(crate) fn show_overlay(&self, lower: &[PathBuf]) -> PathBuf {
         let lower: Vec<_> = lower.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let view = self.directory.join(format!("view-{}", views.len()));
@@ -245,11 +193,11 @@ impl Fixture {
         view
     }
 
-    fn store(&self) -> rusqlite::Connection {
+    pub(crate) fn store(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.root.join("mocker.db")).expect("open the records")
     }
 
-    fn nodes_directory(&self, backend: &str) -> PathBuf {
+    pub(crate) fn nodes_directory(&self, backend: &str) -> PathBuf {
         self.root.join(backend).join("nodes")
     }
 
@@ -266,50 +214,14 @@ impl Fixture {
     }
 
     /// Those of all backends, which share their numbers.
-    fn nodes(&self) -> Vec<u64> {
+    pub(crate) fn nodes(&self) -> Vec<u64> {
         let names = BACKENDS.iter().flat_map(|backend| names_in(&self.nodes_directory(backend)));
         let mut nodes: Vec<u64> = names.filter_map(|name| name.parse().ok()).collect();
         nodes.sort_unstable();
         nodes
     }
 
-    /// Asserts that the records and the storage agree, and that nothing of a
-    /// dead command is left in either.
-    #[track_caller]
-    pub fn assert_consistent(&self) {
-        // Whatever a dead command left, the next one cleans up.
-        self.ok(&["ps", "-q"]);
-        let store = self.store();
-        let numbers = |query: &str| -> Vec<u64> {
-            let mut statement = store.prepare(query).expect("a query");
-            let rows = statement.query_map([], |row| row.get(0)).expect("rows");
-            rows.collect::<Result<_, _>>().expect("numbers")
-        };
-        assert_eq!(numbers("SELECT id FROM intent"), [0; 0], "an intent is left");
-        let known = numbers("SELECT id FROM node ORDER BY id");
-        assert_eq!(self.nodes(), known, "the storage and the records know different nodes");
-        let unfinished = "SELECT id FROM node WHERE role NOT IN ('layer', 'work')";
-        assert_eq!(numbers(unfinished), [0; 0], "a node is neither a layer nor a work area");
-        let lost = "SELECT layer FROM version WHERE layer NOT IN (SELECT id FROM node WHERE role = 'layer') \
-                    UNION SELECT base FROM container WHERE base NOT IN (SELECT id FROM node WHERE role = 'layer') \
-                    UNION SELECT work FROM container WHERE work NOT IN (SELECT id FROM node WHERE role = 'work')";
-        assert_eq!(numbers(lost), [0; 0], "something stands on a node that is not there");
-        let idle = "SELECT id FROM node WHERE role = 'work' AND id NOT IN (SELECT work FROM container)";
-        assert_eq!(numbers(idle), [0; 0], "a work area belongs to no container");
-        let containers = self.containers();
-        let mut ids: Vec<_> =
-            containers.as_array().into_iter().flatten().filter_map(|record| record["id"].as_str()).collect();
-        ids.sort_unstable();
-        assert_eq!(names_in(&self.root.join("containers")), ids, "directories and containers differ");
-        for lease in names_in(&self.root.join("leases")) {
-            let file = std::fs::File::open(self.root.join("leases").join(&lease));
-            // It may be gone by now, with whoever held it.
-            let free = file.is_ok_and(|file| file.try_lock().is_ok());
-            assert!(!free || !self.root.join("leases").join(&lease).exists(), "lease {lease} is nobody's");
-        }
-    }
-
-    fn note(&self, call: String) {
+    pub(crate) fn note(&self, call: String) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
@@ -349,6 +261,10 @@ impl Fixture {
         }
         let devices = leaks::loop_devices_below(&self.directory);
         if !(processes.is_empty() && mounts.is_empty() && devices.is_empty()) {
+            // Told below; the lane and its other cases go on without them.
+            for mount in &mounts {
+                let _gone = crate::lane::run(Command::new("umount").arg("--lazy").arg(mount));
+            }
             return Err(format!(
                 "left behind: processes {processes:?}, mounts {mounts:?}, loop devices {devices:?}"
             ));
@@ -374,63 +290,8 @@ impl Fixture {
     }
 }
 
-/// A command that is about to run.
-#[derive(Debug)]
-pub struct Call<'a> {
-    fixture: &'a Fixture,
-    command: Command,
-    stdin: Vec<u8>,
-}
-
-impl Call<'_> {
-    /// Sets a variable of its environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    /// Takes a variable out of its environment.
-    #[must_use]
-    pub fn without(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
-        self
-    }
-
-    /// What it reads.
-    #[must_use]
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin = bytes.into();
-        self
-    }
-
-    /// Runs it to its end.
-    pub fn run(mut self) -> Output {
-        let words: Vec<OsString> = self.command.get_args().map(OsStr::to_owned).collect();
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().expect("start the program under test");
-        let mut pipe = child.stdin.take().expect("a pipe to it");
-        let bytes = std::mem::take(&mut self.stdin);
-        let writer = std::thread::spawn(move || {
-            // It need not read everything.
-            let _written = pipe.write_all(&bytes);
-        });
-        let output = child.wait_with_output().expect("wait for the program under test");
-        writer.join().expect("the writing thread");
-        let code =
-            output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        self.fixture.note(format!("$ mocker {} → {code}\n{said}", shown(&words)));
-        Output { code, stdout: output.stdout, stderr: output.stderr }
-    }
-}
-
-fn shown<W: AsRef<OsStr>>(words: &[W]) -> String {
-    words.iter().map(|word| word.as_ref().to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-}
-
 /// The names in a directory, sorted; none where it does not exist.
-fn names_in(directory: &Path) -> Vec<String> {
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort_unstable();

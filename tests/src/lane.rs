@@ -165,6 +165,8 @@ impl Drop for Site {
         while let Err(why) = run(Command::new("umount").arg(&self.mount)) {
             if started.elapsed() > PATIENCE {
                 complain(&why);
+                // Out of the way at least, and gone when nobody uses it any more.
+                let _detached = run(Command::new("umount").arg("--lazy").arg(&self.mount));
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -7,9 +7,12 @@
 
 #![expect(clippy::expect_used, reason = "a fixture that cannot be set up must fail the case at once")]
 
+mod call;
+mod consistency;
 pub mod fixture;
 pub mod harness;
 pub mod lane;
 mod leaks;
 pub mod oracle;
 mod rootfs;
+mod tree;

@@ -40,14 +40,17 @@ fn worked(fixture: &Fixture, script: &str) {
     fixture.ok(&["run", "--name", "work", "base", "sh", "-c", script]);
 }
 
-/// How many layers lie one over the other in the current version of an image.
+/// How many layers lie one over the other in the current version of an image;
+/// one where each layer is a whole tree, and those beneath it have gone.
 #[track_caller]
 fn layers(fixture: &Fixture, image: &str) -> usize {
     let store = rusqlite::Connection::open(fixture.root().join("mocker.db")).unwrap();
-    let top = fixture.record(image).unwrap()["layer"].as_u64();
+    let record = fixture.record(image).unwrap_or_else(|| panic!("there is no '{image}'"));
+    let top = record["layer"].as_u64();
     let parent = |layer: &u64| {
-        let query = "SELECT parent FROM node WHERE id = ?1";
-        store.query_row(query, [layer], |row| row.get::<_, Option<u64>>(0)).unwrap()
+        let query =
+            "SELECT parent FROM node WHERE id = ?1 AND parent IN (SELECT id FROM node WHERE role = 'layer')";
+        store.query_row(query, [layer], |row| row.get::<_, u64>(0)).ok()
     };
     std::iter::successors(top, parent).count()
 }

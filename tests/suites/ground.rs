@@ -57,6 +57,11 @@ impl<'a> Ground<'a> {
         self.mount.join("root")
     }
 
+    /// Where the lane's backend keeps its trees.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root().join(self.fixture.lane().backend())
+    }
+
     /// A command of mocker on that root.
     pub(crate) fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
         background::at(self.fixture, &self.root(), words)
@@ -132,6 +137,13 @@ impl Drop for Ground<'_> {
 pub(crate) fn free(path: &Path) -> u64 {
     let room = rustix::fs::statvfs(path).unwrap();
     room.f_bavail * room.f_frsize
+}
+
+/// How many files can still be made there. One that makes its inodes as it
+/// needs them says that there are none at all.
+pub(crate) fn free_inodes(path: &Path) -> u64 {
+    let room = rustix::fs::statvfs(path).unwrap();
+    if room.f_files == 0 { u64::MAX } else { room.f_ffree }
 }
 
 /// What is mounted at a path and below it, the deepest first.

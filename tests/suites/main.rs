@@ -4,7 +4,6 @@
 //! several.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![expect(clippy::needless_pass_by_value, reason = "plain helpers of tests")]
 
 use std::process::ExitCode;
 

@@ -41,7 +41,10 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let name = self.name.as_deref().map(str::parse).transpose()?;
-        let watcher = Arc::new(Watcher::start(&format!("converting {}", printable(&self.image)))?);
+        let watcher = Arc::new(Watcher::start(
+            &format!("converting {}", printable(&self.image)),
+            args.trace.is_some(),
+        )?);
         let engine = open(args, "convert")?;
         let request = ConvertRequest { image: self.image.clone(), to: self.to.clone(), name };
         let made = complete(engine.convert(request, watcher.clone()));

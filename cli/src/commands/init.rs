@@ -41,7 +41,7 @@ impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let name = self.name.as_deref().map(str::parse).transpose()?;
         let what = format!("copying {}", printable(&self.directory.to_string_lossy()));
-        let watcher = Arc::new(Watcher::start(&what)?);
+        let watcher = Arc::new(Watcher::start(&what, args.trace.is_some())?);
         let engine = open(args, "init")?;
         let request = InitRequest { directory: self.directory.clone(), name };
         let made = complete(engine.init(request, watcher.clone()));

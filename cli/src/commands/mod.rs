@@ -44,7 +44,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
 
 /// Opens the root.
 fn open(args: &Args, verb: &'static str) -> Result<Engine> {
-    let options =
-        Options { root: args.root_directory()?, drivers: DRIVERS, preferred: args.preferred_backend(), verb };
+    let preferred = if verb == "init" { args.backend_for_new() } else { args.backend.clone() };
+    let options = Options { root: args.root_directory()?, drivers: DRIVERS, preferred, verb };
     complete(Engine::open(options))
 }

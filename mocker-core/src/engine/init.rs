@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{
-    Access, Chain, Node, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking, complete,
+    Access, Chain, Node, Rootfs, Seal, SnapshotBackend, Then, WorkId, WorkState, blocking, complete,
 };
 use crate::crash_point;
 use crate::engine::root::{lies_in, open_directory};
@@ -61,7 +61,8 @@ impl Engine {
             backend.create(work, &Chain::EMPTY).await?;
             crash_point!("init.after-create");
             let rootfs = backend.rootfs(Node::Work(work), &Chain::EMPTY, Access::Write).await?;
-            let admission = Admission::new(backend.clone(), progress);
+            let forbidden = self.directories_around(&rootfs)?;
+            let admission = Admission::new(backend.clone(), progress).keeping_out_of(forbidden);
             let copied = blocking(move || {
                 let destination = View::open(&rootfs)?;
                 copy_tree(source.as_fd(), destination.top(), &admission)
@@ -131,6 +132,28 @@ impl Engine {
         Ok(created)
     }
 
+    /// The directories from the root down to where a new tree lies. They can be
+    /// met in what is copied through another mount.
+    fn directories_around(&self, rootfs: &Rootfs) -> Result<Vec<(u64, u64)>> {
+        let tree = match rootfs {
+            Rootfs::Directory(path) => path,
+            Rootfs::Overlay(plan) => match &plan.upper {
+                Some(upper) => &upper.directory,
+                None => return Ok(Vec::new()),
+            },
+        };
+        let ours = tree.ancestors().take_while(|path| path.starts_with(self.root.path()));
+        let identity = |path: &Path| {
+            let stat = rustix::fs::stat(path)?;
+            Ok::<_, rustix::io::Errno>((stat.st_dev, stat.st_ino))
+        };
+        ours.map(|path| {
+            identity(path)
+                .map_err(|errno| Error::io(format_args!("cannot look at '{}'", path.display()), errno))
+        })
+        .collect()
+    }
+
     /// Copying a tree into itself would never end, and copying the root would
     /// take other people's images along.
     fn refuse_overlap(&self, directory: &Path, source: &std::os::fd::OwnedFd) -> Result<()> {
@@ -170,6 +193,7 @@ pub(super) struct Admission {
     /// The runtime that the copy was started from, if any: the copy's own threads are in none.
     runtime: Option<tokio::runtime::Handle>,
     written: AtomicU64,
+    forbidden: Vec<(u64, u64)>,
     watcher: Arc<dyn Progress + Send + Sync>,
 }
 
@@ -179,12 +203,29 @@ impl Admission {
             backend,
             runtime: tokio::runtime::Handle::try_current().ok(),
             written: AtomicU64::new(0),
+            forbidden: Vec::new(),
             watcher,
         }
     }
 }
 
+impl Admission {
+    /// Refuses to copy these directories, by device and inode number.
+    fn keeping_out_of(self, forbidden: Vec<(u64, u64)>) -> Self {
+        Self { forbidden, ..self }
+    }
+}
+
 impl Progress for Admission {
+    fn directory(&self, identity: (u64, u64)) -> Result<()> {
+        if self.forbidden.contains(&identity) {
+            return Err(Error::new(ErrorKind::Conflict, "this is where the copy itself lies").with_hint(
+                "something is mounted there that holds the root; unmount it, or use another root",
+            ));
+        }
+        self.watcher.directory(identity)
+    }
+
     fn entries(&self, count: u64) -> Result<()> {
         self.watcher.entries(count)
     }

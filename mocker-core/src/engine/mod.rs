@@ -4,7 +4,7 @@
 //! and writes down its intent ([`crate::store::journal`]); the backend works,
 //! outside any transaction; one transaction is the commit point. Before it the
 //! old state stands, after it the new one, and whatever is then left over is
-//! rubbish that [`Engine::settle`] deletes, now or, after a crash, at a later
+//! rubbish that `Engine::settle` deletes, now or, after a crash, at a later
 //! open.
 
 use std::cell::{Cell, OnceCell, RefCell};

@@ -216,7 +216,6 @@ impl Engine {
         crate::story!("container {}: running {}", this.id, command::shown(&this.argv));
         let ended = held.supervise(&log)?;
         crash_point!("run.after-exit");
-        crate::story!("container {}: ended with status {}", this.id, ended.status);
         Ok(ended)
     }
 

@@ -165,12 +165,16 @@ pub(super) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Gives every signal its default disposition.
+/// Gives every signal its default disposition, also those that the C library
+/// keeps to itself, and which somebody before us may have ignored.
 pub(super) fn default_dispositions() {
-    // SAFETY: signal(2) with SIG_DFL installs no code; KILL, STOP and the two
-    // signals that the C library keeps to itself are refused, as they should be.
-    (1..=libc::SIGRTMAX()).for_each(|signal| unsafe {
-        libc::signal(signal, libc::SIG_DFL);
+    /// The kernel's own `struct sigaction`, all zeros: `SIG_DFL`, no flags, and
+    /// an empty mask of 64 signals.
+    const DEFAULT: [usize; 4] = [0; 4];
+    // SAFETY: the structure is at least as long as the kernel's and installs no
+    // code; KILL and STOP are refused, as they should be.
+    (1..=64).for_each(|signal: c_int| unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null::<usize>(), 8usize);
     });
 }
 

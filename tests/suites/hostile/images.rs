@@ -74,8 +74,11 @@ fn newest_change(top: &Path) -> i64 {
     below.unwrap_or_default().max(own.ctime() * 1_000_000_000 + own.ctime_nsec())
 }
 
+/// What something is instead of what it should be, and how it is made.
+type Kind = (String, Box<dyn Fn(&Path)>);
+
 /// Ways to be something else than what is expected.
-fn kinds(outside: &Path) -> Vec<(String, Box<dyn Fn(&Path)>)> {
+fn kinds(outside: &Path) -> Vec<Kind> {
     let up = "../".repeat(30);
     let shown = outside.display();
     let targets = [
@@ -97,7 +100,7 @@ fn kinds(outside: &Path) -> Vec<(String, Box<dyn Fn(&Path)>)> {
         "nowhere".to_owned(),
         "itself".to_owned(),
     ];
-    let link = |target: String| -> (String, Box<dyn Fn(&Path)>) {
+    let link = |target: String| -> Kind {
         let made = target.clone();
         let make = move |path: &Path| {
             let own_name = path.file_name().unwrap().to_str().unwrap();
@@ -105,7 +108,7 @@ fn kinds(outside: &Path) -> Vec<(String, Box<dyn Fn(&Path)>)> {
         };
         (format!("a link to '{target}'"), Box::new(make))
     };
-    let node = |kind: FileType, name: &str| -> (String, Box<dyn Fn(&Path)>) {
+    let node = |kind: FileType, name: &str| -> Kind {
         // The device is the host's own null, 1:3, which does no harm.
         let device = if kind == FileType::CharacterDevice { rustix::fs::makedev(1, 3) } else { 0 };
         let make = move |path: &Path| mknodat(CWD, path, kind, Mode::from_raw_mode(0o666), device).unwrap();

@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
         for _ in 0..3 {
             self.work_on_shared_things();
         }
-        if self.rounds % 7 == 0 {
+        if self.rounds.is_multiple_of(7) {
             self.own(&["rm", &self.image.clone()]);
             self.versions = 0;
         }

@@ -48,6 +48,13 @@ pub trait Progress: Sync {
     /// An error stops the copy, and comes out of it.
     fn entries(&self, count: u64) -> Result<()>;
 
+    /// A directory of the source is about to be copied; it is named by its
+    /// device and inode number.
+    ///
+    /// # Errors
+    /// An error stops the copy, and comes out of it.
+    fn directory(&self, identity: (u64, u64)) -> Result<()>;
+
     /// So many bytes are about to be written. Shared ones do not count.
     ///
     /// # Errors
@@ -61,6 +68,10 @@ pub struct Unwatched;
 
 impl Progress for Unwatched {
     fn entries(&self, _count: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn directory(&self, _identity: (u64, u64)) -> Result<()> {
         Ok(())
     }
 
@@ -139,7 +150,6 @@ fn work_through(
         bytes: AtomicU64::new(0),
         reflinked: AtomicU64::new(0),
         top: destination,
-        top_identity: identity(destination).map_err(failed)?,
     };
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS);
     std::thread::scope(|scope| {
@@ -245,8 +255,6 @@ struct Job<'a> {
     bytes: AtomicU64,
     reflinked: AtomicU64,
     top: BorrowedFd<'a>,
-    /// The device and inode number of `top`.
-    top_identity: (u64, u64),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -379,28 +387,8 @@ impl Job<'_> {
     }
 
     fn make_directory(&self, parent: &Arc<Directory>, name: &CStr) -> Result<Directory> {
-        let open = || {
-            let source = open_source_directory(std::os::fd::AsFd::as_fd(&parent.source), name)?;
-            // Seen through another mount, the copy itself can lie in what is copied.
-            if identity(&source)? == self.top_identity {
-                return Err(rustix::io::Errno::LOOP);
-            }
-            rustix::fs::mkdirat(&parent.destination, name, Mode::RWXU)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let destination = rustix::fs::openat(&parent.destination, name, flags, Mode::empty())?;
-            Ok::<_, rustix::io::Errno>((source, destination))
-        };
-        let (source, destination) = open().map_err(|errno| {
+        let failed = |errno| {
             let shown = crate::image::printable(&parent.path_of(name).to_string_lossy());
-            if errno == rustix::io::Errno::LOOP {
-                return Error::new(
-                    ErrorKind::Conflict,
-                    format!("the copy itself lies in what is to be copied, at '{shown}'"),
-                )
-                .with_hint(
-                    "something is mounted there that holds the root; unmount it, or use another root",
-                );
-            }
             let error = Error::io(format_args!("cannot copy the directory '{shown}'"), errno);
             if errno == rustix::io::Errno::MFILE {
                 error.with_hint(
@@ -409,7 +397,18 @@ impl Job<'_> {
             } else {
                 error
             }
+        };
+        let source = open_source_directory(std::os::fd::AsFd::as_fd(&parent.source), name).map_err(failed)?;
+        self.progress.directory(identity(&source).map_err(failed)?).map_err(|error| {
+            error.context(crate::image::printable(&parent.path_of(name).to_string_lossy()))
         })?;
+        let open = || {
+            rustix::fs::mkdirat(&parent.destination, name, Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let destination = rustix::fs::openat(&parent.destination, name, flags, Mode::empty())?;
+            Ok::<_, rustix::io::Errno>(destination)
+        };
+        let destination = open().map_err(failed)?;
         Ok(Directory {
             name: name.to_owned(),
             parent: Some(parent.clone()),
@@ -435,7 +434,15 @@ impl Failure {
     fn into_error(self, path: &Path) -> Error {
         let shown = crate::image::printable(&path.to_string_lossy());
         match self {
-            Self::Kernel(operation, errno) => Error::io(format_args!("cannot {operation} '{shown}'"), errno),
+            Self::Kernel(operation, errno) => {
+                let error = Error::io(format_args!("cannot {operation} '{shown}'"), errno);
+                match error.kind() {
+                    ErrorKind::NoSpace => error.with_hint(
+                        "remove images or containers with 'mocker rm', or make room where the store lies",
+                    ),
+                    _ => error,
+                }
+            }
             Self::Attribute(name, errno) => {
                 let name = name.to_string_lossy();
                 let error = Error::io(

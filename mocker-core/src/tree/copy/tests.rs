@@ -180,6 +180,10 @@ impl Progress for Refusing {
         Ok(())
     }
 
+    fn directory(&self, _identity: (u64, u64)) -> Result<()> {
+        Ok(())
+    }
+
     fn data(&self, bytes: u64) -> Result<()> {
         self.0.fetch_add(bytes, Ordering::Relaxed);
         Err(Error::new(ErrorKind::Interrupted, "stopped"))
