@@ -180,7 +180,7 @@ impl Btrfs {
                 .during(DOING, &path)?;
         }
         // Nobody could make one between the look and the snapshot.
-        if order.state == WorkState::Idle {
+        if order.state != WorkState::Running {
             return Ok(());
         }
         let id = sys::subvolume_info(layer.as_fd()).during("look at", &path)?.id;

@@ -32,7 +32,9 @@ pub enum Layers {
 /// What the tree of a layer is, when it was taken from a running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitConsistency {
-    /// One instant of the tree, while the container runs on.
+    /// One instant of the file system, while the container runs on. What a
+    /// process has just written and the kernel has not yet put in place may be
+    /// in one file and not in another; so the engine pauses it where it can.
     Atomic,
     /// One instant of the tree, with the container paused meanwhile.
     Paused,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::call::shown;
 pub use crate::call::{Call, Output};
 pub use crate::lane::Lane;
-use crate::lane::Site;
+use crate::site::Site;
 use crate::{leaks, rootfs};
 
 /// How long the program may go on freeing space behind our back.
@@ -187,7 +187,7 @@ impl Fixture {
         let view = self.directory.join(format!("view-{}", views.len()));
         std::fs::create_dir(&view).expect("make a directory");
         let options = format!("ro,redirect_dir=nofollow,lowerdir={}", lower.join(":"));
-        crate::lane::run(Command::new("mount").args(["-t", "overlay", "-o", &options, "view"]).arg(&view))
+        crate::site::run(Command::new("mount").args(["-t", "overlay", "-o", &options, "view"]).arg(&view))
             .expect("show an overlay");
         views.push(view.clone());
         view
@@ -250,20 +250,20 @@ impl Fixture {
             .collect();
         let processes = leaks::processes_in(&trees);
         for view in self.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            crate::lane::run(Command::new("umount").arg(view))?;
+            crate::site::run(Command::new("umount").arg(view))?;
         }
         let pool = self.root.join("btrfs");
         let mut mounts = leaks::mounts_below(&self.directory);
         // Its pool stays mounted between commands; anything else is a leak.
         if let Some(place) = mounts.iter().position(|mount| *mount == pool) {
             mounts.remove(place);
-            crate::lane::run(Command::new("umount").arg(&pool))?;
+            crate::site::run(Command::new("umount").arg(&pool))?;
         }
         let devices = leaks::loop_devices_below(&self.directory);
         if !(processes.is_empty() && mounts.is_empty() && devices.is_empty()) {
             // Told below; the lane and its other cases go on without them.
             for mount in &mounts {
-                let _gone = crate::lane::run(Command::new("umount").arg("--lazy").arg(mount));
+                let _gone = crate::site::run(Command::new("umount").arg("--lazy").arg(mount));
             }
             return Err(format!(
                 "left behind: processes {processes:?}, mounts {mounts:?}, loop devices {devices:?}"

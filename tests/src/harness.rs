@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::fixture::Fixture;
-use crate::lane::{Lane, Site};
+use crate::lane::Lane;
+use crate::site::Site;
 
 /// Cases at a time: they wait for disks more than they compute, but a machine
 /// for coursework has two cores.

@@ -1,19 +1,7 @@
-//! The lanes: kinds of places at which a root can lie. Each is a file system in
-//! a sparse file, made when its first case runs and gone after the last.
+//! The lanes: kinds of places at which a root can lie.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// The size of a lane's file system; the file is sparse.
-const SIZE: u64 = 8 << 30;
-
-/// How long an unmount may be refused because somebody still looks.
-const PATIENCE: Duration = Duration::from_secs(10);
+use std::path::Path;
 
 /// The variable that chooses lanes, separated by commas.
 const CHOICE: &str = "MOCKER_TEST_LANES";
@@ -73,7 +61,7 @@ impl Lane {
         names.find_map(|name| Self::ALL.into_iter().find(|lane| name == lane.name()))
     }
 
-    fn mkfs(self) -> &'static [&'static str] {
+    pub(crate) fn mkfs(self) -> &'static [&'static str] {
         match self {
             Self::BtrfsNative | Self::OverlayBtrfs => {
                 &["mkfs.btrfs", "--quiet", "--metadata", "single", "--nodesize", "4096"]
@@ -104,87 +92,4 @@ impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// The mounted file system of a lane.
-#[derive(Debug)]
-pub(crate) struct Site {
-    mount: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-type Sites = HashMap<Lane, Result<Arc<Site>, String>>;
-
-static SITES: Mutex<Option<Sites>> = Mutex::new(None);
-
-impl Site {
-    /// The file system of a lane, set up by whoever comes first.
-    ///
-    /// # Errors
-    /// What keeps it from being set up; it is tried once.
-    pub(crate) fn of(lane: Lane) -> Result<Arc<Self>, String> {
-        let mut sites = SITES.lock().unwrap_or_else(PoisonError::into_inner);
-        let made =
-            sites.get_or_insert_default().entry(lane).or_insert_with(|| Self::make(lane).map(Arc::new));
-        made.clone().map_err(|why| format!("the lane '{lane}' cannot run here: {why}"))
-    }
-
-    /// Takes all lanes away again.
-    pub(crate) fn remove_all() {
-        let sites = SITES.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(sites);
-    }
-
-    fn make(lane: Lane) -> Result<Self, String> {
-        // Not in /tmp, which may lie in memory.
-        let folder = tempfile::Builder::new()
-            .prefix("mocker-test-")
-            .tempdir_in("/var/tmp")
-            .map_err(|error| format!("cannot make a directory in /var/tmp: {error}"))?;
-        let (image, mount) = (folder.path().join("image"), folder.path().join(lane.name()));
-        let make = || {
-            File::create_new(&image)?.set_len(SIZE)?;
-            std::fs::create_dir(&mount)
-        };
-        make().map_err(|error| format!("cannot make '{}': {error}", image.display()))?;
-        let (program, options) = lane.mkfs().split_first().ok_or("no mkfs")?;
-        run(Command::new(program).args(options).arg(&image))?;
-        run(Command::new("mount").args(["-o", "loop,noatime"]).arg(&image).arg(&mount))?;
-        Ok(Self { mount, _folder: folder })
-    }
-
-    /// Where it is mounted.
-    pub(crate) fn path(&self) -> &Path {
-        &self.mount
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let started = Instant::now();
-        while let Err(why) = run(Command::new("umount").arg(&self.mount)) {
-            if started.elapsed() > PATIENCE {
-                complain(&why);
-                // Out of the way at least, and gone when nobody uses it any more.
-                let _detached = run(Command::new("umount").arg("--lazy").arg(&self.mount));
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the last word of a test program, after its results")]
-fn complain(why: &str) {
-    eprintln!("a test file system stays: {why}");
-}
-
-/// Runs a program of the system; answers what it said where it failed.
-pub(crate) fn run(command: &mut Command) -> Result<(), String> {
-    let shown = format!("{command:?}");
-    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{shown}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }

@@ -15,4 +15,5 @@ pub mod lane;
 mod leaks;
 pub mod oracle;
 mod rootfs;
+mod site;
 mod tree;

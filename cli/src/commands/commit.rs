@@ -14,8 +14,8 @@ Examples:
   mocker commit -m 'add curl' work base       one more version of 'base', or a new image
   mocker commit -c 'CMD [\"httpd\", \"-f\"]' -c 'ENV PORT=80' work web:v2
 
-A container that runs goes on running: on btrfs the tree is frozen in one instant. Nothing is
-copied. The earlier versions of the image stay.";
+A container that runs is paused for a moment, and goes on. On btrfs nothing is copied. The earlier
+versions of the image stay.";
 
 /// Make a version of an image out of a container's tree
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "new")]
     squash: Option<Layers>,
 
-    /// Pause a container that runs, where the backend has to copy its changes
+    /// Pause a container that runs for as long as its tree is frozen or copied
     #[arg(
         short,
         long,

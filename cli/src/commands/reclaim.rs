@@ -12,7 +12,11 @@ use crate::exit;
 
 /// Free the space of what was deleted
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The backends
+    #[arg(required = true)]
+    backends: Vec<String>,
+}
 
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
@@ -20,20 +24,22 @@ impl Args {
         // head of a process group it cannot leave, and need not.
         let _session = rustix::process::setsid();
         let engine = open(args, "reclaim")?;
-        complete(engine.reclaim())?;
+        complete(engine.reclaim(&self.backends))?;
         Ok(0)
     }
 }
 
 /// Starts it in the background, where the engine left something to do.
 pub(super) fn in_background(engine: &Engine) {
-    if !engine.has_rubbish() {
+    let backends = engine.rubbish();
+    if backends.is_empty() {
         return;
     }
     let started = Command::new("/proc/self/exe")
         .arg("--root")
         .arg(engine.root_directory())
         .arg("reclaim")
+        .args(backends)
         .current_dir("/")
         .env_clear()
         .stdin(Stdio::null())

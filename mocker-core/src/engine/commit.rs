@@ -80,10 +80,22 @@ impl Engine {
     async fn seal(&self, request: &CommitRequest, plan: &mut Plan) -> Result<Sealed> {
         let this = &plan.container;
         let backend = self.backend(&this.backend).await?;
-        let state = check_capabilities(backend.as_ref(), this, &plan.base, request)?;
+        let mut state = check_capabilities(backend.as_ref(), this, &plan.base, request)?;
         backend.admit(0).await?;
         let paused = match state {
-            WorkState::Paused => Some(self.pause(plan.intent, this)?),
+            WorkState::Paused => match self.pause(plan.intent, this) {
+                // The tree is frozen as it is; files that are written to at this moment may be caught a
+                // little apart from one another.
+                Err(error)
+                    if error.kind() == ErrorKind::Unsupported
+                        && backend.capabilities().commit_running == CommitConsistency::Atomic =>
+                {
+                    plan.notes.push(format!("not paused: {error}"));
+                    state = WorkState::Running;
+                    None
+                }
+                paused => Some(paused?),
+            },
             WorkState::Idle | WorkState::Running => None,
         };
         if paused.is_some() {
@@ -114,12 +126,9 @@ impl Engine {
             (Err(error), resumed) => return Err(error.after_cleanup(resumed)),
         };
         backend.persist(Node::Layer(sealed.layer)).await?;
-        plan.notes.extend(time.map(|time| {
-            format!(
-                "the container was paused for {:.1} ms while its changes were copied",
-                time.as_secs_f64() * 1e3
-            )
-        }));
+        plan.notes.extend(
+            time.map(|time| format!("the container was paused for {:.1} ms", time.as_secs_f64() * 1e3)),
+        );
         Ok(sealed)
     }
 
@@ -299,7 +308,8 @@ fn check_capabilities(
     };
     let state = match (running, capabilities.commit_running) {
         (false, _) => WorkState::Idle,
-        (true, CommitConsistency::Atomic) => WorkState::Running,
+        (true, CommitConsistency::Atomic) if request.never_pause => WorkState::Running,
+        (true, CommitConsistency::Atomic) => WorkState::Paused,
         (true, CommitConsistency::Paused) if request.never_pause => {
             let why = format!("'{}' cannot commit it unless it may be paused meanwhile", backend.name());
             return refuse_running(&why);

@@ -7,12 +7,12 @@
 //! rubbish that `Engine::settle` deletes, now or, after a crash, at a later
 //! open.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::backend::{Driver, Probe, SnapshotBackend, blocking};
+use crate::backend::{Driver, Probe, Reclaim, SnapshotBackend, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sandbox::LogReader;
 use crate::store::journal::Actor;
@@ -67,7 +67,8 @@ pub struct Engine {
     verb: &'static str,
     lease: OnceCell<Lease>,
     backends: RefCell<HashMap<String, Arc<dyn SnapshotBackend>>>,
-    rubbish: Cell<bool>,
+    /// Where something was deleted, and who frees its space.
+    deleted_on: RefCell<BTreeMap<String, Reclaim>>,
 }
 
 impl Engine {
@@ -93,7 +94,7 @@ impl Engine {
             verb: options.verb,
             lease: OnceCell::new(),
             backends: RefCell::default(),
-            rubbish: Cell::new(false),
+            deleted_on: RefCell::default(),
         };
         engine.sweep().await?;
         Ok(engine)

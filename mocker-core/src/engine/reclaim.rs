@@ -10,51 +10,53 @@ use std::os::unix::fs::OpenOptionsExt;
 use crate::backend::Reclaim;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::store::node;
 
 impl Engine {
-    /// Whether something was deleted through this engine whose space only
-    /// [`Engine::reclaim`] brings back.
-    pub fn has_rubbish(&self) -> bool {
-        self.rubbish.get()
+    /// The backends on which something was deleted through this engine whose
+    /// space only [`Engine::reclaim`] brings back.
+    pub fn rubbish(&self) -> Vec<String> {
+        self.deleted_on
+            .borrow()
+            .iter()
+            .filter(|(_, how)| **how == Reclaim::Backend)
+            .map(|(n, _)| n.clone())
+            .collect()
     }
 
-    /// Removes for good what was deleted, unless another process is at it.
-    /// Answers how many nodes' space came back.
+    /// Removes for good what was deleted on these backends, unless another
+    /// process is at it. Answers how many nodes' space came back.
     ///
     /// # Errors
     /// Those of the backends; a later call goes on.
-    pub async fn reclaim(&self) -> Result<u64> {
+    pub async fn reclaim(&self, backends: &[String]) -> Result<u64> {
         let lock = self.open_reclaim_lock()?;
         match lock.try_lock() {
-            Ok(()) => self.reclaim_locked(|reclaim| reclaim == Reclaim::Backend).await,
+            Ok(()) => self.reclaim_locked(backends).await,
             Err(TryLockError::WouldBlock) => Ok(0),
             Err(TryLockError::Error(error)) => Err(cannot_lock(error)),
         }
     }
 
-    /// Returns when the space of everything deleted so far is back.
+    /// Returns when the space of everything that was deleted through this
+    /// engine is back.
     ///
     /// # Errors
     /// As [`Engine::reclaim`].
     pub async fn wait_for_space(&self) -> Result<u64> {
+        let backends: Vec<_> = self.deleted_on.borrow().keys().cloned().collect();
         let lock = self.open_reclaim_lock()?;
         lock.lock().map_err(cannot_lock)?;
-        self.reclaim_locked(|_| true).await
+        self.reclaim_locked(&backends).await
     }
 
-    async fn reclaim_locked(&self, wanted: impl Fn(Reclaim) -> bool) -> Result<u64> {
+    async fn reclaim_locked(&self, backends: &[String]) -> Result<u64> {
         let mut count = 0;
-        for name in node::backends(self.store.read())? {
-            let backend = self.backend(&name).await?;
-            if !wanted(backend.capabilities().reclaim) {
-                continue;
-            }
-            let reclaimed = backend.reclaim().await?;
+        for name in backends {
+            let reclaimed = self.backend(name).await?.reclaim().await?;
             crate::story!("backend {name}: the space of {} deleted nodes is back", reclaimed.nodes);
             count += reclaimed.nodes;
+            self.deleted_on.borrow_mut().remove(name);
         }
-        self.rubbish.set(false);
         Ok(count)
     }
 

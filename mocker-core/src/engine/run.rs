@@ -31,7 +31,7 @@ const ENGINE_FAILED: u8 = 125;
 pub struct Prepared {
     container: Container,
     rootfs: Rootfs,
-    /// The name of its control group, where a commit has to pause it.
+    /// The name of its control group, where a commit may pause it.
     cgroup: Option<String>,
 }
 
@@ -113,7 +113,7 @@ impl Engine {
     async fn prepared(&self, container: Container) -> Result<Prepared> {
         let rootfs = self.rootfs(&container).await?;
         let pauses = self.backend(&container.backend).await?.capabilities().commit_running
-            == CommitConsistency::Paused;
+            != CommitConsistency::Stopped;
         Ok(Prepared { cgroup: pauses.then(|| container.id.clone()), container, rootfs })
     }
 

@@ -1,6 +1,5 @@
 //! Deleting what a verb leaves over, whether it succeeded, failed or died.
 
-use crate::backend::Reclaim;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::CONTAINER_PREFIX;
@@ -29,7 +28,7 @@ impl Engine {
             let delete = async {
                 let backend = self.backend(name).await?;
                 backend.delete(*node).await?;
-                self.rubbish.set(self.rubbish.get() || backend.capabilities().reclaim == Reclaim::Backend);
+                self.deleted_on.borrow_mut().insert(name.clone(), backend.capabilities().reclaim);
                 Ok(())
             };
             match (delete.await, failure.take()) {

@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// Makes the reserve for a full file system, where it is missing and there
-    /// is room; see [`ballast`].
+    /// is room.
     ///
     /// # Errors
     /// Those of writing a file.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{layers, worked};
 use crate::background::{self, wait_until};
+use crate::ground;
 
 pub(super) fn cases() -> Vec<Case> {
     cases![
@@ -19,6 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
         a_conversion_onto_a_name_is_one_more_version,
         a_conversion_that_cannot_be_changes_nothing,
         a_container_stays_on_the_backend_of_its_image,
+        what_is_done_on_one_backend_does_not_mount_the_pool_of_another,
         backends_are_listed_with_what_they_work_on,
     ]
 }
@@ -220,6 +222,38 @@ fn a_container_stays_on_the_backend_of_its_image(fixture: &Fixture) {
         assert_eq!(there(fixture, &["run", "--rm", other, "cat", "/here"]), "here");
         oracle::assert_same(&fixture.tree("work"), &fixture.tree(other));
         fixture.ok(&["rm", "work"]);
+    }
+    fixture.assert_consistent();
+}
+
+fn what_is_done_on_one_backend_does_not_mount_the_pool_of_another(fixture: &Fixture) {
+    fixture.image("base");
+    for other in others(fixture) {
+        fixture.ok(&["convert", "base", "--to", other, other]);
+    }
+    if !fixture.root().join("pool").exists() {
+        // The root lies on btrfs, and there is no pool.
+        return;
+    }
+    let names = ["base"].into_iter().chain(others(fixture));
+    let poolless: Vec<_> = names.filter(|name| fixture.record(name).unwrap()["backend"] != "btrfs").collect();
+    fixture.ok(&["pool", "umount"]);
+    let pool = fixture.root().join("btrfs");
+    for image in poolless {
+        for words in [
+            &["run", "--name", "work", image, "true"][..],
+            &["commit", "work", "made"],
+            &["rm", "made", "work"],
+        ] {
+            there(fixture, words);
+        }
+        // What frees space does so in the background, and here once more so that it can be waited for.
+        there(fixture, &["reclaim"]);
+        assert_eq!(
+            ground::mounts_below(&pool),
+            [] as [std::path::PathBuf; 0],
+            "work on {image} has mounted the pool"
+        );
     }
     fixture.assert_consistent();
 }

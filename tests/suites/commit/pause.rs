@@ -65,17 +65,17 @@ fn c2_the_container_runs_on_after_its_commit_and_the_pause_is_told(fixture: &Fix
 fn c2_without_a_pause_it_is_one_instant_or_refused(fixture: &Fixture) {
     fixture.image("base");
     let job = living::start(fixture, &[], COUNTS);
-    let said = fixture.mocker(&["commit", "work", "made"]).run().err();
+    fixture.ok(&["commit", "work", "made"]);
     let state = fixture.state();
-    let without = ["commit", "--pause=false", "work", "made"];
-    if pauses(&said) {
-        let said = fixture.fails(&without, 1);
+    let ended = fixture.mocker(&["commit", "--pause=false", "work", "made"]).run();
+    if ended.code == 0 {
+        // The file system can freeze a tree while it is written to.
+        assert!(!pauses(&ended.err()), "{}", ended.err());
+        assert_eq!(fixture.record("made").unwrap()["versions"], 2);
+    } else {
+        let said = ended.err();
         assert!(said.contains("pause") && said.contains("\n  try: "), "{said}");
         assert_eq!(fixture.state(), state);
-    } else {
-        let ended = fixture.mocker(&without).run();
-        assert_eq!(ended.code, 0, "{}", ended.err());
-        assert_eq!(fixture.record("made").unwrap()["versions"], 2);
     }
     assert_counts_on(fixture);
     living::end(fixture, job).ok();
@@ -156,9 +156,9 @@ fn c2_a_container_that_somebody_else_has_paused_stays_paused(fixture: &Fixture) 
 
 fn c2_a_container_runs_on_where_its_commit_has_no_space(fixture: &Fixture) {
     // Room for the file once, and not for a copy of it.
-    let ground = Ground::of_lane(fixture, 400);
+    let ground = Ground::of_lane(fixture, 240);
     ground.run(&["init", "--name", "base", fixture.rootfs().to_str().unwrap()]).ok();
-    let script = "head -c 220000000 /dev/urandom > /large; echo ready; read -r word; echo $word; exit 6";
+    let script = "head -c 130000000 /dev/urandom > /large; echo ready; read -r word; echo $word; exit 6";
     let fifo = fixture.scratch().join("input");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let mut command = background::in_own_mounts(
