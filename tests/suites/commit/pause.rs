@@ -79,7 +79,7 @@ fn c2_without_a_pause_it_is_one_instant_or_refused(fixture: &Fixture) {
     }
     assert_counts_on(fixture);
     living::end(fixture, job).ok();
-    fixture.ok(&without);
+    fixture.ok(&["commit", "--pause=false", "work", "made"]);
     fixture.fails(&["commit", "--pause=perhaps", "work"], 2);
     fixture.assert_consistent();
 }
