@@ -18,11 +18,11 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # neither builds twice nor puts another program in its place.
 CRASHING := --features mocker/crash-points
 
-.PHONY: help build demo test bench install uninstall lint ci clean
+.PHONY: help build demo test test-all bench install uninstall lint ci clean
 
 help: ## what you are reading
 	@echo "mocker: containers whose commits cost nothing. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 build: ## compile the program, target/release/mocker
 	@scripts/setup.sh build
@@ -35,6 +35,9 @@ test: ## as root: install what the tests need, and run them all
 	@scripts/setup.sh test
 	$(CARGO) build --locked --workspace $(CRASHING)
 	$(CARGO) test --locked --workspace $(CRASHING)
+
+test-all: ## the same on every file system (half an hour)
+	MOCKER_TEST_LANES=all $(MAKE) --no-print-directory test
 
 bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 	@scripts/setup.sh bench

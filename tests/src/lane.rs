@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-/// The variable that chooses lanes, separated by commas.
+/// The variable that chooses lanes, separated by commas; or `all`.
 const CHOICE: &str = "MOCKER_TEST_LANES";
 
 /// A kind of place for a root, and the backend that is used there.
@@ -33,6 +33,10 @@ impl Lane {
         Self::OverlayXfs,
         Self::Copy,
     ];
+
+    /// Those that run when nobody chooses: each backend, and both homes of btrfs.
+    /// The other two file systems beneath overlayfs are for `make test-all`.
+    pub const USUAL: [Self; 4] = [Self::BtrfsNative, Self::BtrfsPool, Self::OverlayExt4, Self::Copy];
 
     /// The name by which it is chosen, and which its tests carry.
     pub fn name(self) -> &'static str {
@@ -76,8 +80,11 @@ impl Lane {
     /// # Errors
     /// A name that no lane has.
     pub fn chosen() -> Result<Vec<Self>, String> {
-        let Some(choice) = std::env::var_os(CHOICE) else { return Ok(Self::ALL.to_vec()) };
+        let Some(choice) = std::env::var_os(CHOICE) else { return Ok(Self::USUAL.to_vec()) };
         let choice = choice.to_string_lossy().into_owned();
+        if choice == "all" {
+            return Ok(Self::ALL.to_vec());
+        }
         let find = |name: &str| {
             Self::ALL.into_iter().find(|lane| lane.name() == name.trim()).ok_or_else(|| {
                 let known = Self::ALL.map(Self::name).join(", ");
