@@ -10,6 +10,7 @@
 # made so far goes with the next call.
 set -euo pipefail
 
+umask 022
 # A root shell got by `su` may lack the directories of debootstrap and chroot.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -46,9 +47,13 @@ if [ -z "$mirror" ]; then release=stable; fi
 rm -rf --one-file-system -- "$unfinished"
 log=$(mktemp)
 trap 'rm -f -- "$log"' EXIT
+mkdir -- "$unfinished"
 # In mounts of its own: what it mounts inside goes with it, whatever ends it.
-if ! unshare --mount --propagation private \
-    debootstrap --variant=minbase "$release" "$unfinished" ${mirror:+"$mirror"} >"$log" 2>&1; then
+# And by another name, because debootstrap takes no path with blanks.
+# shellcheck disable=SC2016 # The inner shell is to expand it.
+if ! unshare --mount --propagation private sh -euc 'mount --bind -- "$1" /mnt
+    shift; exec debootstrap --variant=minbase "$1" /mnt ${2:+"$2"}' \
+    sh "$unfinished" "$release" "$mirror" >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     if [ -e "$unfinished/debootstrap/debootstrap.log" ]; then tail -n 20 "$unfinished/debootstrap/debootstrap.log" >&2; fi
     die "debootstrap cannot make '$release' from ${mirror:-its own mirror}" "what it says above; is the mirror reachable?"

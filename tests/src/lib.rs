@@ -17,3 +17,27 @@ pub mod oracle;
 mod rootfs;
 mod site;
 mod tree;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The compiler says nothing of a file that no `mod` leads to, and its
+    /// cases would be missing without a word.
+    #[test]
+    fn every_file_of_the_suites_is_part_of_them() {
+        let suites = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites");
+        for found in walkdir::WalkDir::new(&suites).into_iter().map(Result::unwrap) {
+            let path = found.path();
+            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("main.rs") {
+                continue;
+            }
+            let folder = path.parent().unwrap();
+            let above = if folder == suites { suites.join("main.rs") } else { folder.with_extension("rs") };
+            let line = format!("mod {};", path.file_stem().unwrap().to_str().unwrap());
+            let text = std::fs::read_to_string(&above).unwrap();
+            let wired = text.lines().any(|found| found.trim_start_matches("pub(crate) ") == line);
+            assert!(wired, "{} has no '{line}' for {}", above.display(), path.display());
+        }
+    }
+}

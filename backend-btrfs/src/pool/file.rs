@@ -91,6 +91,20 @@ pub(super) fn make(path: &Path, size: u64) -> Result<()> {
 }
 
 fn format(mkfs: &Path, file: &Path) -> Result<()> {
+    /// How often a look at the loop devices may meet one that goes at that moment, which mkfs.btrfs 6.2
+    /// takes for a failure of its own.
+    const TRIES: u32 = 5;
+    let mut outcome = format_once(mkfs, file);
+    for _ in 1..TRIES {
+        match &outcome {
+            Err(error) if error.to_string().contains("mount status") => outcome = format_once(mkfs, file),
+            _ => break,
+        }
+    }
+    outcome
+}
+
+fn format_once(mkfs: &Path, file: &Path) -> Result<()> {
     let output =
         kernel_call("mkfs.btrfs", format_args!("{} mocker {}", FORMAT.join(" "), file.display()), || {
             Command::new(mkfs).args(FORMAT).arg("mocker").arg(file).stdin(Stdio::null()).output()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mocker_core::Result;
 use mocker_core::backend::complete;
-use mocker_core::engine::InitRequest;
+use mocker_core::engine::{InitRequest, check_source};
 use mocker_core::image::printable;
 
 use super::{open, reclaim};
@@ -42,6 +42,7 @@ impl Args {
         let name = self.name.as_deref().map(str::parse).transpose()?;
         let what = format!("copying {}", printable(&self.directory.to_string_lossy()));
         let watcher = Arc::new(Watcher::start(&what, args.trace.is_some())?);
+        check_source(&args.root_directory()?, &self.directory)?;
         let engine = open(args, "init")?;
         let request = InitRequest { directory: self.directory.clone(), name };
         let made = complete(engine.init(request, watcher.clone()));

@@ -13,7 +13,7 @@ use crate::engine::root::{lies_in, open_directory};
 use crate::engine::{Created, Engine, InitRequest, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, Reference, fresh_image_id, printable};
-use crate::mount::View;
+use crate::mount::{self, View};
 use crate::store::image::NewVersion;
 use crate::store::{Durability, image, journal, node, now};
 use crate::tree::copy::copy_tree;
@@ -65,6 +65,8 @@ impl Engine {
             let admission = Admission::new(backend.clone(), progress).keeping_out_of(forbidden);
             let copied = blocking(move || {
                 let destination = View::open(&rootfs)?;
+                let quiet = mount::quietly(source.as_fd());
+                let source = quiet.as_ref().unwrap_or(&source);
                 copy_tree(source.as_fd(), destination.top(), &admission)
             })
             .await
@@ -172,6 +174,30 @@ impl Engine {
         )
         .with_hint("choose another directory, or another root with --root"))
     }
+}
+
+/// Refuses a root that would be made inside the directory to be copied, before
+/// anything is made.
+///
+/// # Errors
+/// As [`Engine::init`] for the directory; [`ErrorKind::Conflict`].
+pub fn check_source(root: &Path, directory: &Path) -> Result<()> {
+    let source = open_source(directory)?;
+    let root = std::path::absolute(root)
+        .map_err(|error| Error::io(format_args!("cannot use '{}' as the root", root.display()), error))?;
+    let Some(above) = root.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
+    if !lies_in(&open_directory(above)?, &source)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "the directory '{}' contains the root '{}'",
+            printable(&directory.to_string_lossy()),
+            root.display()
+        ),
+    )
+    .with_hint("choose another directory, or another root with --root"))
 }
 
 fn open_source(directory: &Path) -> Result<std::os::fd::OwnedFd> {

@@ -37,6 +37,7 @@ mod sweep;
 mod tag;
 
 pub use command::shown as shown_command;
+pub use init::check_source;
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
     Progress, Removed, RunRequest, Squash, Status,

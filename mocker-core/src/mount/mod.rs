@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use crate::backend::Rootfs;
 use crate::error::{Error, Result};
+use crate::sandbox::sys;
 use crate::trace::kernel_call;
 
 mod legacy;
@@ -68,6 +69,29 @@ impl View {
         match self.mount {
             Some(mount) => Ok(mount),
             None => clone_mount(self.top.as_fd(), Path::new("")),
+        }
+    }
+}
+
+/// The same directory, with what is mounted beneath it, through a detached mount
+/// on which reading leaves no access times: a symlink has no descriptor by which
+/// it could be read quietly. `None`, and a word in the trace, where the kernel
+/// does not give one.
+pub(crate) fn quietly(directory: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let open = || -> std::io::Result<OwnedFd> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        let mount = open_tree(directory, "", flags)?;
+        sys::mount_setattr_recursively(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_NOATIME)?;
+        Ok(mount)
+    };
+    match open() {
+        Ok(mount) => Some(mount),
+        Err(error) => {
+            crate::story!("reading the source may set access times of its symlinks: {error}");
+            None
         }
     }
 }

@@ -29,7 +29,7 @@ mod signals;
 mod spawn;
 mod stdin;
 mod supervise;
-mod sys;
+pub(crate) mod sys;
 mod user;
 mod wire;
 

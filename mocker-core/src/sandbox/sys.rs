@@ -115,9 +115,20 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
 /// Adds attributes to a mount, and cuts it off from what it was cloned from:
 /// mount_setattr(2), Linux 5.12.
 pub(super) fn mount_setattr(mount: BorrowedFd<'_>, add: MountAttrFlags) -> io::Result<()> {
+    set_attributes(mount, add, 0)
+}
+
+/// As [`mount_setattr`], for the mounts beneath it as well.
+pub(crate) fn mount_setattr_recursively(mount: BorrowedFd<'_>, add: MountAttrFlags) -> io::Result<()> {
+    set_attributes(mount, add, libc::AT_RECURSIVE)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, add: MountAttrFlags, flags: c_int) -> io::Result<()> {
+    // The modes of access time exclude one another: the old one has to be taken away (mount_setattr(2)).
+    let clear = if add.contains(MountAttrFlags::MOUNT_ATTR_NOATIME) { libc::MOUNT_ATTR__ATIME } else { 0 };
     let attr = libc::mount_attr {
         attr_set: u64::from(add.bits()),
-        attr_clr: 0,
+        attr_clr: clear,
         propagation: libc::MS_PRIVATE,
         userns_fd: 0,
     };
@@ -127,7 +138,7 @@ pub(super) fn mount_setattr(mount: BorrowedFd<'_>, add: MountAttrFlags) -> io::R
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | flags,
             &raw const attr,
             size_of_val(&attr),
         )

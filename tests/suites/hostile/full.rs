@@ -127,10 +127,10 @@ fn fill_store(fixture: &Fixture, script: &str) {
     }
 
     // What fills it can be removed, and then everything goes on.
-    ground.run(&["rm", "filler"]).ok();
     for made_or_not in ["guest", "kept", "full", "copied"] {
-        ground.run(&["rm", "--wait", made_or_not]).clear();
+        ground.run(&["rm", made_or_not]).clear();
     }
+    ground.run(&["rm", "--wait", "filler"]).ok();
     comes_back(&store, before);
     assert_is(&ground, "base", &expected);
     assert_eq!(ground.run(&["run", "--rm", "base", "echo", "works"]).ok(), "works");

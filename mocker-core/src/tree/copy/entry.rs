@@ -22,8 +22,7 @@ impl Job<'_> {
     fn try_entry(&self, directory: &Directory, name: &CStr, buffer: &mut Vec<u8>) -> Result<(), Failure> {
         let stat = match rustix::fs::statat(&directory.source, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            // Removed after it was listed: it is not in the tree any more.
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Err(Failure::Vanished),
             Err(errno) => return Err(Failure::Kernel("look at", errno)),
         };
         let kind = FileType::from_raw_mode(stat.st_mode);

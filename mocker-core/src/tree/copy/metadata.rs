@@ -169,7 +169,8 @@ fn collect(
 ) -> std::result::Result<Attributes, Failure> {
     let names = sized(list).or_else(none_if_unsupported).map_err(during("list the attributes of"))?;
     let mut found = Attributes::new();
-    for name in split(&names) {
+    // xfs shows its ACLs a second time by these names. Elsewhere they would be attributes that nobody set.
+    for name in split(&names).into_iter().filter(|name| !name.to_bytes().starts_with(b"trusted.SGI_")) {
         match sized(|buffer| get(&name, buffer)) {
             Ok(value) => {
                 found.insert(name, value);

@@ -426,6 +426,8 @@ enum Failure {
     Kernel(&'static str, rustix::io::Errno),
     /// An extended attribute cannot be set.
     Attribute(CString, rustix::io::Errno),
+    /// It was removed after it was listed.
+    Vanished,
     /// The watcher stopped the copy.
     Stopped(Error),
 }
@@ -456,6 +458,10 @@ impl Failure {
                     ),
                     _ => error,
                 }
+            }
+            Self::Vanished => {
+                Error::new(ErrorKind::Conflict, format!("'{shown}' was removed while the tree was copied"))
+                    .with_hint("try again when nobody changes the tree")
             }
             Self::Stopped(error) => error,
         }
