@@ -23,6 +23,9 @@ const PROGRAM_DIRECTORIES: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"
 const FORMAT: [&str; 8] =
     ["--quiet", "--metadata", "single", "--data", "single", "--nodesize", "4096", "--label"];
 
+/// How the name of a pool ends that is not whole yet.
+const UNFINISHED: &str = "new";
+
 /// Finds the program that makes a btrfs.
 pub(super) fn find_mkfs() -> Result<PathBuf> {
     PROGRAM_DIRECTORIES.iter().map(|directory| Path::new(directory).join("mkfs.btrfs")).find(|path| path.exists()).ok_or_else(
@@ -65,21 +68,18 @@ pub(super) fn existing(path: &Path) -> Result<Option<u64>> {
 /// Makes and formats a sparse file of `size` bytes. The caller holds the lock.
 pub(super) fn make(path: &Path, size: u64) -> Result<()> {
     let mkfs = find_mkfs()?;
-    // Under the lock, a file of this name is what a killed predecessor left.
-    let unfinished = path.with_extension("img.new");
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    remove_unfinished(directory)?;
+    // A name, and so a file, of its own: a mkfs.btrfs whose caller was killed may still write to its.
+    let unfinished = path.with_extension(format!("{}.{UNFINISHED}", std::process::id()));
     let describe = |error| Error::io(format_args!("cannot make '{}'", unfinished.display()), error);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(describe)?;
+    let file =
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&unfinished).map_err(describe)?;
     let made =
         file.set_len(size).map_err(describe).and_then(|()| format(&mkfs, &unfinished)).and_then(|()| {
             file.sync_all().map_err(describe)?;
             std::fs::rename(&unfinished, path).map_err(describe)?;
-            let parent = File::open(path.parent().unwrap_or(Path::new("/"))).map_err(describe)?;
+            let parent = File::open(directory).map_err(describe)?;
             parent.sync_all().map_err(describe)
         });
     made.map_err(|error| {
@@ -88,6 +88,18 @@ pub(super) fn make(path: &Path, size: u64) -> Result<()> {
             _ => Ok(()),
         })
     })
+}
+
+/// Removes what killed predecessors left. The caller holds the lock.
+fn remove_unfinished(directory: &Path) -> Result<()> {
+    let describe = |error| Error::io(format_args!("cannot clean up '{}'", directory.display()), error);
+    for entry in std::fs::read_dir(directory).map_err(describe)? {
+        let left = entry.map_err(describe)?.path();
+        if left.extension().is_some_and(|extension| extension == UNFINISHED) {
+            std::fs::remove_file(&left).map_err(describe)?;
+        }
+    }
+    Ok(())
 }
 
 fn format(mkfs: &Path, file: &Path) -> Result<()> {

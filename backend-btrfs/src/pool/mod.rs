@@ -129,7 +129,10 @@ impl Pool {
             file.lock()?;
             Ok::<_, std::io::Error>(Lock(file))
         };
-        lock().map_err(|error| Error::io(format_args!("cannot lock '{}'", path.display()), error))
+        lock().map_err(|error| {
+            Error::io(format_args!("cannot lock '{}'", path.display()), error)
+                .with_hint("the root must be writable; choose another one with --root")
+        })
     }
 
     /// Whether the pool is mounted in this mount namespace. On a root that lies

@@ -13,6 +13,7 @@ use crate::crash_point;
 use crate::engine::init::Target;
 use crate::engine::pause::Paused;
 use crate::engine::restack::Step;
+use crate::engine::run::refuse_running;
 use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, Progress, Squash, command};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id};
@@ -193,12 +194,8 @@ impl Engine {
         self.store.write(Durability::Quick, |tx| {
             let container = container::find(tx, &request.container)?;
             self.check_backend(&format!("container {}", container.id), &container.backend)?;
-            if container.lease.is_some() && container.process.is_none() {
-                return Err(Error::new(
-                    ErrorKind::Busy,
-                    format!("container {} is just starting", container.id),
-                )
-                .with_hint("try again in a moment"));
+            if container.process.is_none() {
+                refuse_running(&container)?;
             }
             let target = match request.target.as_deref() {
                 None => Target::New(fresh.to_owned(), None),

@@ -143,7 +143,7 @@ impl Engine {
     /// Our lease; taken when first asked for.
     fn lease(&self) -> Result<&Lease> {
         if self.lease.get().is_none() {
-            let taken = Lease::take(&self.root.leases())?;
+            let taken = self.store.with_reserve(|| Lease::take(&self.root.leases()))?;
             // Cannot be set already: this is the only place, and there is one thread.
             drop(self.lease.set(taken));
         }

@@ -41,13 +41,20 @@ impl Engine {
                  again",
             ));
         };
-        if group.is_frozen()? {
+        let ended = |error: Error| {
+            if error.kind() == ErrorKind::NotFound {
+                Error::new(ErrorKind::Busy, "it ended just now").with_hint("try again")
+            } else {
+                error
+            }
+        };
+        if group.is_frozen().map_err(ended)? {
             crate::story!("container {} is paused already, and stays so", this.id);
             return Ok(Paused { ours: None, since });
         }
         let object = format!("{FROZEN}{}", this.id);
         self.store.write(Durability::Quick, |tx| journal::hold(tx, intent, &object))?;
-        group.freeze()?;
+        group.freeze().map_err(ended)?;
         Ok(Paused { ours: Some(group), since })
     }
 

@@ -89,6 +89,7 @@ impl Engine {
                 auto_remove: request.remove,
                 leave_out: Vec::new(),
                 lease: Some(actor.lease.to_owned()),
+                holder: Some(std::process::id()),
                 process: None,
             };
             Ok((intent, new, node::chain(tx, image.layer)?))
@@ -261,7 +262,10 @@ pub(super) fn refuse_running(found: &Container) -> Result<()> {
     if found.lease.is_none() {
         return Ok(());
     }
-    let process = found.process.map_or_else(|| "just starting".to_owned(), |p| format!("process {}", p.pid));
-    Err(Error::new(ErrorKind::Busy, format!("container {} is running ({process})", found.id))
+    let (state, process) = match (found.process, found.holder) {
+        (Some(process), _) => ("is running", process.pid.unsigned_abs()),
+        (None, holder) => ("is just starting", holder.unwrap_or_default()),
+    };
+    Err(Error::new(ErrorKind::Busy, format!("container {} {state} (process {process})", found.id))
         .with_hint(format!("wait for it to end, or remove it with 'mocker rm -f {}'", found.id)))
 }

@@ -146,15 +146,22 @@ impl Cgroup {
         }
     }
 
-    /// Lets the container run on. Where it was not frozen nothing happens.
+    /// Lets the container run on. Where it was not frozen, or ended frozen,
+    /// nothing happens.
     ///
     /// # Errors
     /// Those of writing the group's files.
     pub fn thaw(&self) -> Result<()> {
-        trace::kernel_call("write(2)", format_args!("thaw {}", self.path.display()), || match self.version {
-            Version::V1 => self.write("freezer.state", "THAWED"),
-            Version::V2 => self.write("cgroup.freeze", "0"),
-        })
+        let thawed = trace::kernel_call("write(2)", format_args!("thaw {}", self.path.display()), || {
+            match self.version {
+                Version::V1 => self.write("freezer.state", "THAWED"),
+                Version::V2 => self.write("cgroup.freeze", "0"),
+            }
+        });
+        match thawed {
+            Err(_) if !self.path.is_dir() => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// Removes the group, whose processes are dead.

@@ -45,6 +45,8 @@ pub struct Container {
     pub leave_out: Vec<LeaveOut>,
     /// The lease of whoever runs it now.
     pub lease: Option<String>,
+    /// The process that holds that lease.
+    pub holder: Option<u32>,
     /// The process on the host, while it runs.
     pub process: Option<ProcessIdentity>,
 }
@@ -59,7 +61,7 @@ pub struct End<'a> {
 }
 
 const COLUMNS: &str = "id, name, image, image_version, backend, work, base, config, argv, hostname, network, \
-                       auto_remove, leave_out, lease, pid, pid_start";
+                       auto_remove, leave_out, lease, pid, pid_start, holder";
 
 struct Raw {
     container: Container,
@@ -87,6 +89,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Raw> {
         auto_remove: row.get(11)?,
         leave_out: Vec::new(),
         lease: row.get(13)?,
+        holder: row.get(16)?,
         process: pid.zip(pid_start).map(|(pid, start_time)| ProcessIdentity { pid, start_time }),
     };
     Ok(Raw { container, config: row.get(7)?, leave_out: row.get(12)? })
@@ -263,7 +266,8 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
     };
     tx.prepare_cached(
         "INSERT INTO container (id, name, image, image_version, backend, work, base, config, argv, hostname, \
-         network, auto_remove, created, lease) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         network, auto_remove, created, lease, holder) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )
     .map_err(sql)?
     .execute(params![
@@ -281,6 +285,7 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
         container.auto_remove,
         created,
         container.lease,
+        container.holder,
     ])
     .map_err(sql)?;
     Ok(())
@@ -291,10 +296,12 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
 /// # Errors
 /// Those of the database.
 pub fn set_lease(tx: &Transaction<'_>, id: &str, lease: &str) -> Result<()> {
-    tx.prepare_cached("UPDATE container SET lease = ?2, pid = NULL, pid_start = NULL WHERE id = ?1")
-        .map_err(sql)?
-        .execute(params![id, lease])
-        .map_err(sql)?;
+    tx.prepare_cached(
+        "UPDATE container SET lease = ?2, holder = ?3, pid = NULL, pid_start = NULL WHERE id = ?1",
+    )
+    .map_err(sql)?
+    .execute(params![id, lease, std::process::id()])
+    .map_err(sql)?;
     Ok(())
 }
 

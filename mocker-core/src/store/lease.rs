@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A held lease. Dropped: the lock is free, and the file is gone.
 #[derive(Debug)]
@@ -55,8 +55,14 @@ impl Lease {
         loop {
             let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
             let lock = open.map_err(|error| {
-                Error::io(format_args!("cannot make '{}', by which others know of us", path.display()), error)
-                    .with_hint("the root must be writable; choose another one with --root")
+                let error = Error::io(
+                    format_args!("cannot make '{}', by which others know of us", path.display()),
+                    error,
+                );
+                match error.kind() {
+                    ErrorKind::NoSpace => error.with_hint("free some space on the file system of the root"),
+                    _ => error.with_hint("the root must be writable; choose another one with --root"),
+                }
             })?;
             match lock.try_lock() {
                 Ok(()) => {}

@@ -106,6 +106,15 @@ impl Store {
         ballast::take_in(&self.root)
     }
 
+    /// Tries something that needs a little room in the root, and where there is
+    /// none once more without the reserve.
+    ///
+    /// # Errors
+    /// Those of the last try.
+    pub fn with_reserve<T>(&self, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+        ballast::with_reserve(&self.root, attempt)
+    }
+
     /// Runs `change` in one transaction: all of it, or on an error nothing.
     /// Where the disk is full it is run a second time, without the reserve.
     ///

@@ -68,6 +68,7 @@ CREATE TABLE container (
     failure TEXT,
     leave_out TEXT NOT NULL DEFAULT '[]',
     lease TEXT, -- held while the command runs
+    holder INTEGER, -- the process that holds it
     pid INTEGER,
     pid_start INTEGER
 ) STRICT;

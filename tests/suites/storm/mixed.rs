@@ -26,13 +26,14 @@ const SUCCESSES: u64 = 200;
 const SHARED: usize = 3;
 
 /// How a command on something shared may be refused, each with all its words.
-const REFUSALS: [&[&str]; 6] = [
+const REFUSALS: [&[&str]; 7] = [
     &["is held by 'mocker ", "' (process "],
     &["No image named '", "' exists"],
     &["No container named '", "' exists"],
     &["a container named '", "' exists"],
     &["container ps_", " is running (process "],
     &["container ps_", "just starting"],
+    &["cannot commit container ps_", "it ended just now"],
 ];
 
 fn storm(fixture: &Fixture) {
