@@ -22,9 +22,21 @@ const RESERVE: u64 = 8 << 20;
 pub const DRIVER: Driver = Driver {
     name: "copy",
     summary: "whole copies of plain directories, on any file system; the reference for the others",
-    probe: |root| Probe::Works(format!("copies below '{}'", root.display())),
+    probe: |root| match refuse_without_root() {
+        Ok(()) => Probe::Works(format!("copies below '{}'", root.display())),
+        Err(error) => Probe::Missing(format!("{error} (run as root, for example with sudo)")),
+    },
     open: |root| Ok(Arc::new(Copies::open(root)?)),
 };
+
+/// A copy that loses owners and devices is none.
+fn refuse_without_root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::PermissionDenied, "keeping owners and devices in a copy needs root")
+        .with_hint("run as root, for example with sudo"))
+}
 
 /// The backend at one root.
 #[derive(Debug, Clone)]
@@ -38,6 +50,7 @@ impl Copies {
     /// # Errors
     /// Those of making directories there.
     pub fn open(root: &Path) -> Result<Self> {
+        refuse_without_root()?;
         Ok(Self { layout: Arc::new(Layout::open(root)?) })
     }
 

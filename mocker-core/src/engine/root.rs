@@ -119,8 +119,16 @@ fn check(path: &Path) -> Result<()> {
 
 /// Opens a directory that a user or we ourselves named.
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| Error::io(format_args!("cannot open the directory '{}'", path.display()), errno))
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(
+        |errno| {
+            let error = Error::io(format_args!("cannot open the directory '{}'", path.display()), errno);
+            match error.kind() {
+                ErrorKind::PermissionDenied => error
+                    .with_hint("run as its owner, for example with sudo, or choose another root with --root"),
+                _ => error,
+            }
+        },
+    )
 }
 
 /// Whether `inner` is `outer`, or lies below it, going up by `..` from
