@@ -60,9 +60,24 @@ pub(crate) fn left_of(killed: u32, trees: &[impl AsRef<Path>]) -> BTreeSet<Proce
     let of_group =
         pids().filter_map(Process::of).filter(|(_, group)| *group == killed).map(|(found, _)| found);
     let mut found: BTreeSet<_> = of_group.collect();
+    let marks: Vec<_> = trees.iter().filter_map(|tree| mark_of_overlay(tree.as_ref())).collect();
     let inside = |pid: &u32| {
+        let mounts = || std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
         identity(format!("/proc/{pid}/root/.").as_ref()).is_some_and(|root| roots.contains(&root))
+            || (!marks.is_empty() && marks.iter().any(|mark| mounts().contains(mark.as_str())))
     };
     found.extend(pids().filter(inside).filter_map(Process::of).map(|(found, _)| found));
     found
+}
+
+/// What the mounts of a container tell of the root that it belongs to, where its
+/// own root is an overlay, which is no directory on the host: the files that are
+/// bound over its `/etc/hosts` and the like.
+fn mark_of_overlay(tree: &Path) -> Option<String> {
+    let root = tree.ancestors().nth(4).filter(|root| tree.starts_with(root.join("overlay/nodes")))?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let is_mount =
+        |path: &&Path| mounts.lines().any(|line| line.split(' ').nth(4).map(Path::new) == Some(path));
+    let mount = root.ancestors().find(is_mount)?;
+    Some(format!(" /{}/containers/ps_", root.strip_prefix(mount).ok()?.display()))
 }

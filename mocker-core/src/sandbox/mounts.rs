@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstatfs, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -220,7 +220,7 @@ pub(super) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>, name: &str) -
 /// Opens a name in one of the kernel's own views; `None` where it is missing.
 fn beneath(view: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match openat2(view, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+    match root::open(view, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(error) => Err(Error::io(format!("cannot open {name} of the kernel's view"), error)),
@@ -232,7 +232,7 @@ fn verify(root: BorrowedFd<'_>, name: &str, magic: u64) -> Result<()> {
     let failed = |error: Errno| Error::io(format!("cannot check /{name} of the container"), error);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    let found = openat2(root, name, flags, Mode::empty(), resolve).map_err(failed)?;
+    let found = root::open(root, name, flags, Mode::empty(), resolve).map_err(failed)?;
     if fstatfs(&found).map_err(failed)?.f_type as u64 != magic {
         let text = format!("/{name} of the container is not what was mounted there");
         return Err(Error::new(ErrorKind::Conflict, text));
