@@ -118,6 +118,15 @@ impl Engine {
         if of.leave_out.is_empty() {
             return Ok(());
         }
+        // A commit may still be copying the tree of a container that was killed while it was paused.
+        let object = format!("container {}", of.id);
+        while let Some(holder) = journal::holder_of(self.store.read(), &object)? {
+            let is_ours = self.lease.get().is_some_and(|own| own.token() == holder);
+            if is_ours || of.lease.as_ref() == Some(&holder) {
+                break;
+            }
+            self.outwait(&holder).await?;
+        }
         let rootfs = match self.rootfs(of).await {
             // A power cut took the tree back, and the mount points with it.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
