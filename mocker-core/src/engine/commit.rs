@@ -88,7 +88,7 @@ impl Engine {
                 // The tree is frozen as it is; files that are written to at this moment may be caught a
                 // little apart from one another.
                 Err(error)
-                    if error.kind() == ErrorKind::Unsupported
+                    if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Busy)
                         && backend.capabilities().commit_running == CommitConsistency::Atomic =>
                 {
                     plan.notes.push(format!("not paused: {error}"));
