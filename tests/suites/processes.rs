@@ -76,8 +76,11 @@ pub(crate) fn left_of(killed: u32, trees: &[impl AsRef<Path>]) -> BTreeSet<Proce
 fn mark_of_overlay(tree: &Path) -> Option<String> {
     let root = tree.ancestors().nth(4).filter(|root| tree.starts_with(root.join("overlay/nodes")))?;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let is_mount =
-        |path: &&Path| mounts.lines().any(|line| line.split(' ').nth(4).map(Path::new) == Some(path));
-    let mount = root.ancestors().find(is_mount)?;
-    Some(format!(" /{}/containers/ps_", root.strip_prefix(mount).ok()?.display()))
+    // The fields are: id, parent, device, what is shown of it, mount point (proc_pid_mountinfo(5)).
+    let mounted = |path: &Path| {
+        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        fields.rev().find(|fields| Path::new(fields[4]) == path).map(|fields| fields[2].to_owned())
+    };
+    let (mount, device) = root.ancestors().find_map(|path| Some((path, mounted(path)?)))?;
+    Some(format!(" {device} /{}/containers/ps_", root.strip_prefix(mount).ok()?.display()))
 }

@@ -6,6 +6,7 @@ mod at_once;
 mod first_use;
 mod held;
 mod mixed;
+mod stopped;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();

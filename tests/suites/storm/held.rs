@@ -10,6 +10,7 @@ use mocker_conformance::harness::Case;
 use mocker_conformance::oracle;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::stopped::{go_on, held, is_stopped, records_are_free, trees};
 use crate::background::{self, Job, wait_until};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -27,56 +28,6 @@ pub(super) fn cases() -> Vec<Case> {
         case("n2_a_run_rm_ends_while_it_is_committed", run_rm_ends),
         case("n3_a_killed_command_holds_nothing", killed),
     ]
-}
-
-/// Every tree on disk, half-made ones too.
-fn trees(fixture: &Fixture) -> BTreeSet<PathBuf> {
-    let entries =
-        |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries(fixture.root().to_owned()).flat_map(|backend| entries(backend.join("nodes"))).collect()
-}
-
-/// What anybody sees.
-fn seen(fixture: &Fixture) -> [String; 2] {
-    ["images", "ps"].map(|verb| fixture.ok(&[verb, "--format", "json"]))
-}
-
-/// Starts a command that makes a tree, and stops it while it does: it has its
-/// intent, and no lock of the database. `undo` is for when it was too fast.
-fn held(fixture: &Fixture, words: &[&str], undo: &[&str]) -> Job {
-    for _ in 0..20 {
-        let (before, trees_before) = (seen(fixture), trees(fixture));
-        let mut job = background::start(&mut background::mocker(fixture, words));
-        while trees(fixture) == trees_before && !job.has_ended() {}
-        if !job.has_ended() {
-            job.signal(Signal::STOP);
-            wait_until("the command stands still or is done", || job.has_ended() || is_stopped(&job));
-            if !job.has_ended() && seen(fixture) == before {
-                return job;
-            }
-            job.signal(Signal::CONT);
-        }
-        job.end().ok();
-        if !undo.is_empty() {
-            fixture.ok(undo);
-        }
-    }
-    panic!("mocker {words:?} was always done before it could be stopped");
-}
-
-/// Whether all of its threads have stopped: a thread that is deep in the kernel
-/// does so when it comes back.
-fn is_stopped(job: &Job) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", job.pid())).into_iter().flatten().flatten();
-    threads
-        .map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default())
-        .all(|stat| stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('T')))
-}
-
-/// Lets a command go on.
-fn go_on(job: Job) -> String {
-    job.signal(Signal::CONT);
-    job.end().ok()
 }
 
 /// Asserts that a command is refused because `holder` has what it wants.
@@ -185,7 +136,7 @@ fn just_starting(fixture: &Fixture) {
         job.signal(Signal::STOP);
         wait_until("the command stands still or is done", || job.has_ended() || is_stopped(&job));
         let status = fixture.ok(&["ps", "--format", "json"]);
-        if status.contains("\"status\": \"created\"") {
+        if status.contains("\"status\": \"created\"") && records_are_free(fixture) {
             let holder = format!("process {}", job.pid());
             for words in [&["commit", "work", "fresh"][..], &["start", "work"], &["rm", "work"]] {
                 let ended = background::run(fixture, words);
