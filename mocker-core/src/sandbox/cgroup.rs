@@ -238,6 +238,11 @@ impl Cgroup {
     }
 
     fn failed(&self, what: &str, error: std::io::Error) -> Error {
+        // The files of a group that was removed while they were open answer ENODEV (kernfs).
+        let error = match error.raw_os_error() {
+            Some(libc::ENODEV) => std::io::Error::from_raw_os_error(libc::ENOENT),
+            _ => error,
+        };
         Error::io(format_args!("control group '{}': {what}", self.path.display()), error)
     }
 }

@@ -225,7 +225,12 @@ pub(crate) fn sql(error: rusqlite::Error) -> Error {
         }
         _ => (ErrorKind::Io, "this should not happen; please report it"),
     };
-    Error::new(kind, format!("the records of the root: {error}")).with_hint(hint).with_source(error)
+    let what = match kind {
+        // SQLite's own words, "database is locked", say nothing to a user.
+        ErrorKind::Busy => "they are in use".to_owned(),
+        _ => error.to_string(),
+    };
+    Error::new(kind, format!("the records of the root: {what}")).with_hint(hint).with_source(error)
 }
 
 const FULL: &str = "the file system of the root is full: free some space there";
