@@ -103,11 +103,6 @@ impl Fixture {
     pub fn mocker<W: AsRef<OsStr>>(&self, words: &[W]) -> Call<'_> {
         let mut command = Command::new(Self::program());
         command.args(words);
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"MOCKER_") {
-                command.env_remove(name);
-            }
-        }
         command.env("MOCKER_ROOT", &self.root).env("MOCKER_BACKEND", self.lane.backend());
         Call::new(self, command)
     }

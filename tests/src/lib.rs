@@ -16,6 +16,7 @@ mod leaks;
 pub mod oracle;
 mod rootfs;
 mod site;
+pub mod surroundings;
 mod tree;
 
 #[cfg(test)]

@@ -44,13 +44,7 @@ pub(crate) fn in_own_mounts<W: AsRef<OsStr>>(
     command
 }
 
-/// Nothing of our own environment that mocker reads may get through.
 fn surroundings(command: &mut Command, fixture: &Fixture, root: &Path) {
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"MOCKER_") {
-            command.env_remove(name);
-        }
-    }
     // A group of its own, by which what it leaves behind can be found.
     command.process_group(0);
     command.env("MOCKER_ROOT", root).env("MOCKER_BACKEND", fixture.lane().backend());

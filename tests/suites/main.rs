@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use mocker_conformance::harness;
 use mocker_conformance::lane::Lane;
+use mocker_conformance::surroundings;
 
 mod background;
 mod cli;
@@ -26,6 +27,7 @@ mod run;
 mod storm;
 
 fn main() -> ExitCode {
+    surroundings::clear().expect("start over without the environment");
     let areas = [
         ("exercise", exercise::cases()),
         ("faithful", faithful::cases()),
