@@ -26,7 +26,7 @@ help: ## what you are reading
 
 build: ## compile the program, target/release/mocker
 	@scripts/setup.sh build
-	$(CARGO) build --locked --release -p mocker
+	CARGO=$(CARGO) scripts/build.sh mocker
 
 demo: ## as root: install what is missing, build, and show init, run, commit, run
 	@scripts/demo.sh
@@ -41,7 +41,7 @@ test-all: ## the same on every file system (half an hour)
 
 bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 	@scripts/setup.sh bench
-	$(CARGO) build --locked --release -p mocker -p mocker-bench
+	CARGO=$(CARGO) scripts/build.sh mocker mocker-bench
 	$(TARGET)/release/mocker-bench --mocker $(PROGRAM) $(ARGS)
 
 install: ## the program and its shell completions below PREFIX (/usr/local)

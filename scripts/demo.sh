@@ -55,7 +55,7 @@ tell "Everything is installed: a C compiler, btrfs-progs, a static busybox, Rust
 
 chapter "The program"
 tell "The first build fetches and compiles some 70 packages: a few minutes."
-show 'cargo build --locked --release -p mocker'
+show 'scripts/build.sh mocker'
 PATH="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/release:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # Whatever the reader has set, the demo shows the same.
 unset MOCKER_BACKEND MOCKER_CRASH_AT

@@ -119,6 +119,11 @@ compiles() {
         cc -x c -o /dev/null - 2>/dev/null
 }
 
+# Whether a program can have the C library in it.
+links_statically() {
+    has cc && printf 'int main(void) { return 0; }\n' | cc -static -x c -o /dev/null - 2>/dev/null
+}
+
 # Where the distributions keep what cargo checks crates.io's certificate with.
 has_certificates() {
     [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || [ -e /etc/ssl/cert.pem ]
@@ -144,6 +149,7 @@ look() {
     reasons=()
     packages=()
     need "compiles SQLite, and links" "gcc libc6-dev" gcc gcc compiles
+    need "puts the C library into the program" libc6-dev glibc-static glibc links_statically
     need "cargo fetches packages with them" ca-certificates ca-certificates ca-certificates has_certificates
     if [ "$what" = build ]; then return; fi
 

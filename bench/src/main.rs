@@ -108,7 +108,7 @@ fn measure(args: &Args) -> Result<()> {
     })?;
     let mocker = std::path::absolute(&args.mocker).during("find the program to measure")?;
     ensure(programs::is_program(&mocker), || {
-        format!("there is no program '{}': build it with 'cargo build --release -p mocker'", mocker.display())
+        format!("there is no program '{}': build it with 'make build'", mocker.display())
     })?;
     let anything = ALL.iter().map(|workload| workload.name).chain([MEMORY]).any(|name| args.wants(name));
     ensure(anything, || format!("no row is called like {:?}", args.filter))?;
