@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 use mocker_core::Result;
-use mocker_core::backend::complete;
-use mocker_core::engine::{Engine, Prepared, RunRequest};
+use mocker_core::engine::{Engine, RunRequest};
+use mocker_core::sandbox::Ended;
 
 use super::{open, reclaim};
 use crate::exit;
@@ -89,8 +89,8 @@ impl Args {
             },
         };
         let engine = open(args, "run")?;
-        let prepared = complete(engine.prepare_run(request))?;
-        to_the_end(&engine, prepared)
+        let ended = engine.run(&request);
+        report(&engine, ended)
     }
 
     /// The first word is the image; what stands behind it is the command's.
@@ -100,10 +100,8 @@ impl Args {
     }
 }
 
-/// Runs the command of a container that is ready, and records its end.
-pub(super) fn to_the_end(engine: &Engine, mut prepared: Prepared) -> Result<u8> {
-    let ended = engine.supervise(&mut prepared);
-    let ended = complete(engine.finish(prepared, ended));
+/// Reports how a container's command ended; answers the exit status.
+pub(super) fn report(engine: &Engine, ended: Result<Ended>) -> Result<u8> {
     reclaim::in_background(engine);
     let ended = ended?;
     for lost in &ended.lost {

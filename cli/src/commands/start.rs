@@ -1,7 +1,6 @@
 //! `mocker start`: a container's command once more.
 
 use mocker_core::Result;
-use mocker_core::backend::complete;
 
 use super::{open, run};
 
@@ -23,7 +22,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let engine = open(args, "start")?;
-        let prepared = complete(engine.prepare_start(&self.container))?;
-        run::to_the_end(&engine, prepared)
+        let ended = engine.start(&self.container);
+        run::report(&engine, ended)
     }
 }

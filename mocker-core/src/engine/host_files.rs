@@ -17,6 +17,10 @@ use crate::tree::leave_out::TargetKind;
 /// The most that is taken over from the host's own files.
 const LONGEST: u64 = 1 << 20;
 
+const RESOLV_CONF: &str = "resolv.conf";
+const HOSTS: &str = "hosts";
+const HOSTNAME: &str = "hostname";
+
 /// Directories that the sandbox mounts.
 const DIRECTORIES: [&str; 3] = ["proc", "sys", "dev"];
 
@@ -27,8 +31,14 @@ pub(super) fn wanted_targets() -> Vec<(PathBuf, TargetKind)> {
     directories.chain(files.iter().map(|name| (PathBuf::from(name), TargetKind::File))).collect()
 }
 
+/// The files, as they will lie in `directory`.
+pub(super) fn bound(directory: &Path) -> Vec<BoundFile> {
+    let bound = |name| BoundFile { source: directory.join(name), target: Path::new("/etc").join(name) };
+    [RESOLV_CONF, HOSTS, HOSTNAME].map(bound).into()
+}
+
 /// Writes the files into `directory`, which is made where it is missing.
-pub(super) fn write(directory: &Path, hostname: &str, network: Network) -> Result<Vec<BoundFile>> {
+pub(super) fn write(directory: &Path, hostname: &str, network: Network) -> Result<()> {
     make_directory(directory)?;
     let hosts = match network {
         Network::Host => host_file("/etc/hosts")?,
@@ -40,17 +50,11 @@ pub(super) fn write(directory: &Path, hostname: &str, network: Network) -> Resul
         Network::None => Vec::new(),
     };
     let contents = [
-        ("resolv.conf", resolv),
-        ("hosts", [hosts, own_name.into_bytes()].concat()),
-        ("hostname", format!("{hostname}\n").into_bytes()),
+        (RESOLV_CONF, resolv),
+        (HOSTS, [hosts, own_name.into_bytes()].concat()),
+        (HOSTNAME, format!("{hostname}\n").into_bytes()),
     ];
-    let mut files = Vec::new();
-    for (name, content) in contents {
-        let source = directory.join(name);
-        write_file(&source, &content)?;
-        files.push(BoundFile { source, target: Path::new("/etc").join(name) });
-    }
-    Ok(files)
+    contents.iter().try_for_each(|(name, content)| write_file(&directory.join(name), content))
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<()> {

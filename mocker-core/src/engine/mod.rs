@@ -43,7 +43,6 @@ pub use records::{
     Progress, Removed, RunRequest, Squash, Status,
 };
 pub use root::Root;
-pub use run::Prepared;
 
 /// How to open an engine.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backend::Layers;
 use crate::crash_point;
 use crate::engine::run::refuse_running;
-use crate::engine::sweep::end_process;
+use crate::engine::sweep::{end_carried, end_process};
 use crate::engine::{Engine, Removed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
@@ -69,6 +69,7 @@ impl Engine {
                         return Ok(Removed { id: found.id, notes: Vec::new() });
                     }
                     if let Some(lease) = nobody {
+                        end_carried(&lease)?;
                         self.sweep_intents(&lease).await?;
                         let notes = self.remove_container(&found, Removal::EndOfRun).await?;
                         return Ok(Removed { id: found.id, notes });

@@ -1,8 +1,8 @@
 //! `run` and `start`: a command in a work area.
 //!
-//! Three steps, because forking needs a process without threads and the rest
-//! needs a runtime: [`Engine::prepare_run`] (or [`Engine::prepare_start`]),
-//! then [`Engine::supervise`] with no runtime alive, then [`Engine::finish`].
+//! The container is forked as soon as it is known that there will be one, and
+//! makes itself ready while its tree is made; then it gets the tree and its
+//! order, and goes when it stands in the records.
 //!
 //! The container carries our lease for as long as its command runs. Whoever
 //! later finds the lease free kills what is left of the container before
@@ -11,45 +11,115 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::backend::{Access, Chain, CommitConsistency, Node, Rootfs, WorkId};
+use crate::backend::{Access, Chain, CommitConsistency, Node, Rootfs, WorkId, complete};
 use crate::crash_point;
 use crate::engine::rm::Removal;
 use crate::engine::{Engine, RunRequest, command, host_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{check_container_name, fresh_container_id, printable};
 use crate::mount::View;
-use crate::sandbox::{self, Ended, LogWriter, Spec};
+use crate::sandbox::{self, Ended, LogWriter, Spawned, Spec};
 use crate::store::container::{Container, End};
 use crate::store::{Durability, container, image, journal, node, now};
-use crate::tree::leave_out;
+use crate::tree::leave_out::{self, LeaveOut};
 
 /// The status by which the shell's users know that the engine failed.
 const ENGINE_FAILED: u8 = 125;
 
-/// A container that is ready to run its command, and held by our lease.
-#[derive(Debug)]
-pub struct Prepared {
-    container: Container,
-    rootfs: Rootfs,
-    /// The name of its control group, where a commit may pause it.
-    cgroup: Option<String>,
-}
-
-impl Prepared {
-    /// The container's id.
-    pub fn container(&self) -> &str {
-        &self.container.id
-    }
+/// A container that has been forked and has its tree.
+struct Ready {
+    spawned: Spawned,
+    view: View,
+    /// The mount points that the tree lacks.
+    missing: Vec<LeaveOut>,
 }
 
 impl Engine {
-    /// Makes a container out of an image, ready to run.
+    /// Makes a container out of an image and runs its command to the end,
+    /// handing through what it reads and prints.
+    ///
+    /// To be called from the main thread of a process without other threads
+    /// and without a runtime: the container's life is tied to the thread that
+    /// forks it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for the image, [`ErrorKind::InvalidInput`] for
     /// a request that makes no sense, [`ErrorKind::AlreadyExists`] for a name
-    /// in use, [`ErrorKind::NoSpace`].
-    pub async fn prepare_run(&self, request: RunRequest) -> Result<Prepared> {
+    /// in use, [`ErrorKind::NoSpace`]; whatever kept the command from being
+    /// started, as far as it is not the command's own: that is in
+    /// [`Ended::failure`].
+    pub fn run(&self, request: &RunRequest) -> Result<Ended> {
+        let (intent, mut new, chain) = self.begin_run(request)?;
+        crash_point!("run.after-intent");
+        let mut made = || -> Result<Ready> {
+            let spawned = self.spawn(&new)?;
+            crash_point!("run.after-fork");
+            complete(self.make_work_area(&new, &chain))?;
+            crash_point!("run.after-create");
+            let ready = self.ready(&new, spawned)?;
+            new.leave_out.clone_from(&ready.missing);
+            self.store.write(Durability::Quick, |tx| {
+                container::insert(tx, &new, now())?;
+                node::becomes_work(tx, new.work.0)?;
+                journal::end(tx, intent)
+            })?;
+            Ok(ready)
+        };
+        let ready = match made() {
+            Ok(ready) => ready,
+            Err(error) => return complete(self.give_up(intent, error)),
+        };
+        crash_point!("run.after-commit-point");
+        let ended = self.perform(&mut new, ready);
+        self.finish(&new, ended)
+    }
+
+    /// Runs the command of a container that is not running once more, on its
+    /// own work area; as [`Engine::run`] otherwise.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`], naming the holder, where
+    /// it is running or another verb works on it.
+    pub fn start(&self, name: &str) -> Result<Ended> {
+        let actor = self.actor()?;
+        let mut found = self.store.write(Durability::Quick, |tx| {
+            let mut found = container::find(tx, name)?;
+            self.check_backend(&format!("container {}", found.id), &found.backend)?;
+            refuse_running(&found)?;
+            // Begun and ended at once: it only has to fail where somebody else holds the container.
+            let intent = journal::begin(tx, actor, &[format!("container {}", found.id)])?;
+            journal::end(tx, intent)?;
+            container::set_lease(tx, &found.id, actor.lease)?;
+            found.lease = Some(actor.lease.to_owned());
+            Ok(found)
+        })?;
+        let mut made = || -> Result<Ready> {
+            let spawned = self.spawn(&found)?;
+            crash_point!("run.after-fork");
+            complete(async { self.backend(&found.backend).await?.admit(0).await })?;
+            let ready = self.ready(&found, spawned)?;
+            if !ready.missing.is_empty() {
+                self.store
+                    .write(Durability::Quick, |tx| container::set_leave_out(tx, &found.id, &ready.missing))?;
+            }
+            found.leave_out.clone_from(&ready.missing);
+            Ok(ready)
+        };
+        let ready = match made() {
+            Ok(ready) => ready,
+            Err(error) => {
+                let released =
+                    self.store.write(Durability::Quick, |tx| container::release(tx, &found.id, actor.lease));
+                return Err(error.after_cleanup(released));
+            }
+        };
+        let ended = self.perform(&mut found, ready);
+        self.finish(&found, ended)
+    }
+
+    /// Writes down that there will be a container; answers the intent, its
+    /// record and the chain that it stands on.
+    fn begin_run(&self, request: &RunRequest) -> Result<(i64, Container, Chain)> {
         if let Some(name) = &request.name {
             check_container_name(name)?;
         }
@@ -57,10 +127,10 @@ impl Engine {
         let hostname = request.hostname.clone().unwrap_or_else(|| id.clone());
         host_files::check_hostname(&hostname)?;
         let actor = self.actor()?;
-        let (intent, new, chain) = self.store.write(Durability::Quick, |tx| {
+        self.store.write(Durability::Quick, |tx| {
             let image = image::find(tx, &request.image)?;
             self.check_backend(&format!("image {}", image.id), &image.backend)?;
-            let (config, argv) = command::resolve(&image.config, &request)?;
+            let (config, argv) = command::resolve(&image.config, request)?;
             if let Some(name) = &request.name
                 && container::name_is_taken(tx, name)?
             {
@@ -93,29 +163,30 @@ impl Engine {
                 process: None,
             };
             Ok((intent, new, node::chain(tx, image.layer)?))
-        })?;
-        crash_point!("run.after-intent");
-        if let Err(error) = self.make_work_area(&new, &chain).await {
-            return self.give_up(intent, error).await;
-        }
-        crash_point!("run.after-create");
-        let recorded = self.store.write(Durability::Quick, |tx| {
-            container::insert(tx, &new, now())?;
-            node::becomes_work(tx, new.work.0)?;
-            journal::end(tx, intent)
-        });
-        if let Err(error) = recorded {
-            return self.give_up(intent, error).await;
-        }
-        crash_point!("run.after-commit-point");
-        self.prepared(new).await
+        })
     }
 
-    async fn prepared(&self, container: Container) -> Result<Prepared> {
-        let rootfs = self.rootfs(&container).await?;
-        let pauses = self.backend(&container.backend).await?.capabilities().commit_running
-            != CommitConsistency::Stopped;
-        Ok(Prepared { cgroup: pauses.then(|| container.id.clone()), container, rootfs })
+    fn spawn(&self, of: &Container) -> Result<Spawned> {
+        let backend = complete(self.backend(&of.backend))?;
+        let pauses = backend.capabilities().commit_running != CommitConsistency::Stopped;
+        let place = self.root.container(&of.id);
+        let working_dir = &of.config.working_dir;
+        let spec = Spec {
+            argv: of.argv.clone(),
+            env: command::environment(&of.config, &of.hostname),
+            cwd: PathBuf::from(if working_dir.is_empty() { "/" } else { working_dir }),
+            user: of.config.user.clone(),
+            hostname: of.hostname.clone(),
+            files: host_files::bound(&place),
+            network: of.network,
+            cgroup: pauses.then(|| of.id.clone()),
+            place,
+        };
+        let lease = self.lease()?;
+        let spawned = sandbox::spawn(&spec, lease.lock())
+            .map_err(|error| error.context(format_args!("cannot run container {}", of.id)))?;
+        self.store.with_reserve(|| lease.carry(spawned.identity()))?;
+        Ok(spawned)
     }
 
     async fn make_work_area(&self, of: &Container, chain: &Chain) -> Result<()> {
@@ -126,39 +197,6 @@ impl Engine {
         backend.create(of.work, chain).await
     }
 
-    /// Makes a container that is not running ready to run its command again,
-    /// on its own work area.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`], naming the holder, where
-    /// it is running or another verb works on it.
-    pub async fn prepare_start(&self, name: &str) -> Result<Prepared> {
-        let actor = self.actor()?;
-        let found = self.store.write(Durability::Quick, |tx| {
-            let mut found = container::find(tx, name)?;
-            self.check_backend(&format!("container {}", found.id), &found.backend)?;
-            refuse_running(&found)?;
-            // Begun and ended at once: it only has to fail where somebody else holds the container.
-            let intent = journal::begin(tx, actor, &[format!("container {}", found.id)])?;
-            journal::end(tx, intent)?;
-            container::set_lease(tx, &found.id, actor.lease)?;
-            found.lease = Some(actor.lease.to_owned());
-            Ok(found)
-        })?;
-        let ready = async {
-            self.backend(&found.backend).await?.admit(0).await?;
-            self.prepared(found.clone()).await
-        };
-        match ready.await {
-            Ok(prepared) => Ok(prepared),
-            Err(error) => {
-                let released =
-                    self.store.write(Durability::Quick, |tx| container::release(tx, &found.id, actor.lease));
-                Err(error.after_cleanup(released))
-            }
-        }
-    }
-
     /// How to reach a container's tree, for writing.
     pub(super) async fn rootfs(&self, of: &Container) -> Result<Rootfs> {
         let backend = self.backend(&of.backend).await?;
@@ -166,50 +204,29 @@ impl Engine {
         backend.rootfs(Node::Work(of.work), &chain, Access::Write).await
     }
 
-    /// Runs the command to its end, handing through what it reads and prints.
-    ///
-    /// To be called from the main thread of a process without other threads:
-    /// the container's life is tied to the thread that forks it.
-    ///
-    /// # Errors
-    /// Whatever kept the command from being started, as far as it is not the
-    /// command's own: that is in [`Ended::failure`].
-    pub fn supervise(&self, prepared: &mut Prepared) -> Result<Ended> {
-        let Prepared { container: this, rootfs, cgroup } = prepared;
-        let directory = self.root.container(&this.id);
-        let files = host_files::write(&directory, &this.hostname, this.network)?;
-        let view = View::open(rootfs)?;
+    /// Opens a container's tree, which it is shown, and looks at what the tree
+    /// lacks; changes nothing in it.
+    fn ready(&self, of: &Container, spawned: Spawned) -> Result<Ready> {
+        let view = View::open(&complete(self.rootfs(of))?)?;
+        spawned.show(view.detached()?.as_fd())?;
+        host_files::write(&self.root.container(&of.id), &of.hostname, of.network)?;
         let missing = leave_out::plan(view.top(), &host_files::wanted_targets())
-            .map_err(|error| error.context(format_args!("cannot run container {}", this.id)))?;
+            .map_err(|error| error.context(format_args!("cannot run container {}", of.id)))?;
+        Ok(Ready { spawned, view, missing })
+    }
+
+    fn perform(&self, this: &mut Container, ready: Ready) -> Result<Ended> {
+        let Ready { spawned, view, missing } = ready;
         if !missing.is_empty() {
             let shown: Vec<_> = missing.iter().map(|target| target.path.display().to_string()).collect();
             crate::story!("making the mount points that the tree lacks: {}", shown.join(" "));
-            self.store.write(Durability::Quick, |tx| container::set_leave_out(tx, &this.id, &missing))?;
-            this.leave_out = missing;
-            leave_out::make(view.top(), &this.leave_out)?;
+            leave_out::make(view.top(), &missing)?;
         }
-        let tree = view.into_mount()?;
-        crash_point!("run.after-targets");
-        let log = LogWriter::open(directory.join("log"))?;
-        let spec = Spec {
-            place: directory,
-            argv: this.argv.clone(),
-            env: command::environment(&this.config, &this.hostname),
-            cwd: if this.config.working_dir.is_empty() {
-                "/".into()
-            } else {
-                PathBuf::from(&this.config.working_dir)
-            },
-            user: this.config.user.clone(),
-            hostname: this.hostname.clone(),
-            network: this.network,
-            files,
-            cgroup: cgroup.clone(),
-        };
-        let held = sandbox::spawn(&spec, tree.as_fd(), self.lease()?.lock())?;
         // From now on the container alone holds the mount.
-        drop(tree);
-        crash_point!("run.after-fork");
+        drop(view);
+        crash_point!("run.after-targets");
+        let held = spawned.build()?;
+        let log = LogWriter::open(self.root.container(&this.id).join("log"))?;
         let process = held.identity();
         self.store.write(Durability::Quick, |tx| container::set_running(tx, &this.id, process, now()))?;
         this.process = Some(process);
@@ -222,12 +239,8 @@ impl Engine {
 
     /// Records how the command ended, and removes the container if it was run
     /// so. Hands `ended` back.
-    ///
-    /// # Errors
-    /// That of `ended`, and those of the clean-up.
-    pub async fn finish(&self, prepared: Prepared, ended: Result<Ended>) -> Result<Ended> {
-        let this = &prepared.container;
-        let cleaned = self.finish_container(this, &ended).await;
+    fn finish(&self, this: &Container, ended: Result<Ended>) -> Result<Ended> {
+        let cleaned = complete(self.finish_container(this, &ended));
         crash_point!("run.after-finish");
         match (ended, cleaned) {
             (Ok(ended), Ok(())) => Ok(ended),

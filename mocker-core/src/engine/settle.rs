@@ -72,7 +72,7 @@ impl Engine {
         Err(error.after_cleanup(self.settle(intent).await))
     }
 
-    fn objects_of(&self, intent: i64) -> Result<Vec<String>> {
+    pub(super) fn objects_of(&self, intent: i64) -> Result<Vec<String>> {
         let mut statement = self
             .store
             .read()

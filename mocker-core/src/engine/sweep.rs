@@ -11,6 +11,7 @@ use crate::backend::NodeId;
 use crate::engine::Engine;
 use crate::engine::rm::Removal;
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::CONTAINER_PREFIX;
 use crate::mount::View;
 use crate::sandbox::{Cgroup, HASTY};
 use crate::store::container::{Container, End};
@@ -64,6 +65,10 @@ impl Engine {
                 dead.push(container);
             }
         }
+        // After those that have a record, which may be frozen and are thawed first.
+        if !of_another_boot && !said("what a dead command forked", &end_carried(lease)) {
+            return Ok(());
+        }
         self.sweep_intents(lease).await?;
         for container in dead {
             let subject = format!("container {}", container.id);
@@ -86,7 +91,25 @@ impl Engine {
     pub(super) async fn sweep_intents(&self, lease: &Lease) -> Result<()> {
         for intent in journal::intents_of(self.store.read(), lease.token())? {
             crate::story!("intent {intent}: its process is gone; deleting what it left unfinished");
-            said("what a dead command left", &self.settle(intent).await);
+            let settled = match self.remove_control_groups(intent) {
+                Ok(()) => self.settle(intent).await,
+                failed => failed,
+            };
+            said("what a dead command left", &settled);
+        }
+        Ok(())
+    }
+
+    /// A run that died early had a process in a group, and no record yet.
+    fn remove_control_groups(&self, intent: i64) -> Result<()> {
+        for object in self.objects_of(intent)? {
+            if let Some(id) = object.strip_prefix("container ")
+                && id.starts_with(CONTAINER_PREFIX)
+                && !container::exists(self.store.read(), id)?
+                && let Some(group) = Cgroup::of(id)?
+            {
+                group.remove()?;
+            }
         }
         Ok(())
     }
@@ -96,7 +119,10 @@ impl Engine {
     pub(super) async fn outwait(&self, token: &str) -> Result<()> {
         Lease::wait_for(&self.root.leases(), token)?;
         match Lease::try_take(&self.root.leases(), token)? {
-            Holder::Dead(lease) => self.sweep_intents(&lease).await,
+            Holder::Dead(lease) => {
+                end_carried(&lease)?;
+                self.sweep_intents(&lease).await
+            }
             Holder::Alive => Ok(()),
         }
     }
@@ -172,6 +198,15 @@ fn said(subject: &str, outcome: &Result<()>) -> bool {
         crate::notice!("{subject} cannot be cleaned up yet: {error}");
     }
     outcome.is_ok()
+}
+
+/// Ends the container that a dead process had forked, whether there is a record
+/// of it or not.
+pub(super) fn end_carried(lease: &Lease) -> Result<()> {
+    match lease.carried()? {
+        Some(process) => process.kill(HASTY).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Ends a container whose supervisor is dead.

@@ -65,9 +65,11 @@ impl View {
     /// # Errors
     /// Those of cloning a mount: without root,
     /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied).
-    pub fn into_mount(self) -> Result<OwnedFd> {
-        match self.mount {
-            Some(mount) => Ok(mount),
+    pub fn detached(&self) -> Result<OwnedFd> {
+        match &self.mount {
+            Some(mount) => {
+                mount.try_clone().map_err(|error| Error::io("cannot hand over the mount of a tree", error))
+            }
             None => clone_mount(self.top.as_fd(), Path::new("")),
         }
     }

@@ -1,17 +1,24 @@
-//! Finds the command inside the root and becomes it.
+//! Finds the command inside the root, and becomes it.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::unistd::execve;
+use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise};
 
+use super::root;
 use super::wire::shown;
 use crate::{Error, ErrorKind, Result};
 
 /// Where commands are looked for when the environment has no `PATH`; the value
 /// that Docker uses.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// As much of a program as is worth reading before it asks for it.
+const AHEAD: u64 = 4 << 20;
 
 /// A command, ready to be executed: every string ends with NUL.
 pub(super) struct Command {
@@ -61,6 +68,24 @@ impl Command {
                 .map(|path| terminated(path, "the PATH"))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// Has the kernel begin to read the command's program: a fresh snapshot of
+    /// btrfs shares the disk's blocks with what it was taken of, but not the
+    /// memory that holds them. A hint: what goes wrong here goes wrong in the
+    /// exec as well, and is told there.
+    pub(super) fn read_ahead(&self, tree: BorrowedFd<'_>) {
+        for candidate in &self.candidates {
+            // Only a regular file is opened: others may wait, or do something.
+            let path = candidate.as_c_str();
+            let regular = root::open(tree, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), root::INSIDE)
+                .is_ok_and(|place| root::kind(place.as_fd()).ok() == Some(FileType::RegularFile));
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            if regular && let Ok(program) = root::open(tree, path, flags, Mode::empty(), root::INSIDE) {
+                let _hint = fadvise(&program, 0, NonZeroU64::new(AHEAD), Advice::WillNeed);
+                return;
+            }
+        }
     }
 
     /// Becomes the command, trying one place after the other as execvp(3)

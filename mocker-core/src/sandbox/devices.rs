@@ -14,7 +14,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, mkdirat, open
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{INERT, READ_ONLY, attach, clone_mount, mount_new};
+use super::mounts::{INERT, READ_ONLY, attach, clone_mount, new_mount, put_in_place};
 use super::sys;
 use crate::{Error, ErrorKind, Result};
 
@@ -32,60 +32,83 @@ const LINKS: [(&str, &str); 6] = [
     ("core", "/proc/kcore"),
 ];
 
-/// Directories in which something is mounted.
-const DIRECTORIES: [&str; 3] = ["pts", "shm", "mqueue"];
+type Options = &'static [(&'static str, &'static str)];
 
-/// The host's devices as detached mounts; to be taken before the root changes.
-pub(super) fn detach_devices() -> Result<Vec<OwnedFd>> {
-    DEVICES
-        .iter()
-        .map(|(name, wanted_major, wanted_minor)| {
-            let path = Path::new("/dev").join(name);
-            let failed = |error: Errno| Error::io(format!("cannot take the host's /dev/{name}"), error);
-            let device = clone_mount(CWD, &path).map_err(failed)?;
-            let stat = fstat(&device).map_err(failed)?;
-            let number = (major(stat.st_rdev), minor(stat.st_rdev));
-            if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-                || number != (*wanted_major, *wanted_minor)
-            {
-                let text = format!("the host's /dev/{name} is not the device {wanted_major}:{wanted_minor}");
-                return Err(Error::new(ErrorKind::Conflict, text)
-                    .with_hint(format!("mknod -m 666 /dev/{name} c {wanted_major} {wanted_minor}")));
-            }
-            sys::mount_setattr(device.as_fd(), MountAttrFlags::MOUNT_ATTR_NOSUID | READ_ONLY)
-                .map_err(|error| Error::io(format!("cannot protect the host's /dev/{name}"), error))?;
-            Ok(device)
-        })
-        .collect()
-}
-
-/// Mounts `/dev` with all that is in it; answers its root. The file mode
-/// creation mask must be 0.
-pub(super) fn mount_dev(root: BorrowedFd<'_>, devices: &[OwnedFd]) -> Result<OwnedFd> {
-    let dev = mount_new((root, ""), "dev", "tmpfs", &[("size", "64k"), ("mode", "755")], INERT)?;
-    let failed = |name: &str, error: Errno| Error::io(format!("cannot make /dev/{name}"), error);
-    for ((name, ..), device) in DEVICES.iter().zip(devices) {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        openat(&dev, *name, flags, Mode::from_raw_mode(0o666))
-            .and_then(|place| attach(device.as_fd(), place.as_fd(), &format!("/dev/{name}")))
-            .map_err(|error| failed(name, error))?;
-    }
-    for (name, target) in LINKS {
-        symlinkat(target, &dev, name).map_err(|error| failed(name, error))?;
-    }
-    for name in DIRECTORIES {
-        mkdirat(&dev, name, Mode::from_raw_mode(0o755)).map_err(|error| failed(name, error))?;
-    }
-    let terminals = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    // 5 is the group `tty` of every distribution, as devpts(5) has it.
-    mount_new(
-        (dev.as_fd(), "/dev"),
+/// Name, kind, options and attributes of the file systems in it. 5 is the group
+/// `tty` of every distribution, as devpts(5) has it.
+const FILE_SYSTEMS: [(&str, &str, Options, MountAttrFlags); 3] = [
+    (
         "pts",
         "devpts",
         &[("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")],
-        terminals,
-    )?;
-    mount_new((dev.as_fd(), "/dev"), "shm", "tmpfs", &[("size", "64m"), ("mode", "1777")], INERT)?;
-    mount_new((dev.as_fd(), "/dev"), "mqueue", "mqueue", &[], INERT)?;
-    Ok(dev)
+        MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC),
+    ),
+    ("shm", "tmpfs", &[("size", "64m"), ("mode", "1777")], INERT),
+    ("mqueue", "mqueue", &[], INERT),
+];
+
+/// A container's `/dev`, made and not yet in place.
+pub(super) struct Devices {
+    top: OwnedFd,
+    /// What comes onto which place in it, in order, and its name.
+    covers: Vec<(&'static str, OwnedFd, OwnedFd)>,
+}
+
+impl Devices {
+    /// Makes it, with the host's devices, which must be in sight. The file
+    /// mode creation mask must be 0.
+    pub(super) fn make() -> Result<Self> {
+        let failed = |name: &str, error: Errno| Error::io(format!("cannot make /dev/{name}"), error);
+        let top = new_mount("tmpfs", &[("size", "64k"), ("mode", "755")], INERT)
+            .map_err(|error| Error::io("cannot make a file system for /dev", error))?;
+        let mut covers = Vec::new();
+        for device in DEVICES {
+            let (name, ..) = device;
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            let place =
+                openat(&top, name, flags, Mode::from_raw_mode(0o666)).map_err(|error| failed(name, error))?;
+            covers.push((name, detach(device)?, place));
+        }
+        for (name, target) in LINKS {
+            symlinkat(target, &top, name).map_err(|error| failed(name, error))?;
+        }
+        for (name, kind, options, attributes) in FILE_SYSTEMS {
+            let make = || {
+                mkdirat(&top, name, Mode::from_raw_mode(0o755))?;
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                Ok((name, new_mount(kind, options, attributes)?, openat(&top, name, flags, Mode::empty())?))
+            };
+            covers.push(make().map_err(|error| failed(name, error))?);
+        }
+        Ok(Self { top, covers })
+    }
+
+    /// Puts it onto `/dev` of the container; answers its root.
+    pub(super) fn put_in_place(self, root: BorrowedFd<'_>) -> Result<OwnedFd> {
+        put_in_place(self.top.as_fd(), root, "dev")?;
+        for (name, mount, place) in &self.covers {
+            attach(mount.as_fd(), place.as_fd(), &format!("/dev/{name}"))
+                .map_err(|error| Error::io(format!("cannot mount /dev/{name}"), error))?;
+        }
+        Ok(self.top)
+    }
+}
+
+/// Takes one of the host's devices, as a detached mount.
+fn detach((name, wanted_major, wanted_minor): (&str, u32, u32)) -> Result<OwnedFd> {
+    let path = Path::new("/dev").join(name);
+    let failed = |error: Errno| Error::io(format!("cannot take the host's /dev/{name}"), error);
+    let device = clone_mount(CWD, &path).map_err(failed)?;
+    let stat = fstat(&device).map_err(failed)?;
+    let number = (major(stat.st_rdev), minor(stat.st_rdev));
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+        || number != (wanted_major, wanted_minor)
+    {
+        let text = format!("the host's /dev/{name} is not the device {wanted_major}:{wanted_minor}");
+        return Err(Error::new(ErrorKind::Conflict, text)
+            .with_hint(format!("mknod -m 666 /dev/{name} c {wanted_major} {wanted_minor}")));
+    }
+    sys::mount_setattr(device.as_fd(), MountAttrFlags::MOUNT_ATTR_NOSUID | READ_ONLY)
+        .map_err(|error| Error::io(format!("cannot protect the host's /dev/{name}"), error))?;
+    Ok(device)
 }

@@ -2,12 +2,13 @@
 //!
 //! It starts as process 1 of the container, which still sees the host's files,
 //! and can do anything. Until it gives up its rights it executes nothing,
-//! loads nothing and believes nothing that comes from the image. Everything is
-//! ready before the supervisor says go; what is left is the exec.
+//! loads nothing and believes nothing that comes from the image. What does not
+//! depend on the order it makes before the order comes, and everything before
+//! the supervisor says go; what is left is the exec.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -21,12 +22,16 @@ use rustix::stdio;
 use rustix::thread::set_name;
 
 use super::command::Command;
-use super::wire::{self, FAILED, GO, STARTING, shown};
-use super::{Network, Spec, capabilities, devices, mounts, relay, root, sys, user};
+use super::devices::Devices;
+use super::mounts::KernelViews;
+use super::wire::{self, BUILD, FAILED, GO, STARTING, shown};
+use super::{Network, Spec, capabilities, mounts, relay, root, sys, user};
 use crate::{Error, ErrorKind, Result, story};
 
 /// The name under which the program is executed as the init stage.
 pub(super) const NAME: &str = "mocker-init";
+/// Its argument for [`Network::None`].
+const NO_NETWORK: &str = "none";
 
 /// What the process ends with when the command never started.
 const FAILURE: i32 = 125;
@@ -42,86 +47,122 @@ pub fn run_init_stage_if_asked() {
     if args.next().is_none_or(|name| name != NAME) || !getpid().is_init() {
         return;
     }
-    run(args.next(), args.next());
+    run(args.next(), args.next(), args.next());
     #[expect(clippy::exit, reason = "the process has no other purpose, and no caller to return to")]
     std::process::exit(FAILURE);
 }
 
-/// The whole life of the stage; returns only where there is no command.
-fn run(control: Option<OsString>, tree: Option<OsString>) {
+/// The whole life of the stage; returns only where there is no command. Its
+/// arguments are those of [`argv`].
+fn run(control: Option<OsString>, verbosity: Option<OsString>, network: Option<OsString>) {
     // Nobody may look into this process, and it must not survive its supervisor.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok()
         && set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
-    let adopt = |number: Option<OsString>| sys::adopt(number?.to_str()?.parse().ok()?).ok();
-    let (true, Some(control), Some(tree)) = (hidden, adopt(control), adopt(tree)) else { return };
+    let number = |text: Option<OsString>| text?.to_str()?.parse().ok();
+    let control = number(control).and_then(|number| sys::adopt(number).ok());
+    let (true, Some(control), Some(verbosity)) = (hidden, control, number(verbosity)) else { return };
     let mut control = UnixStream::from(control);
-    let Some((verbosity, spec)) = wire::receive_order(&control) else { return };
     if verbosity > 0
         && let Ok(control) = control.try_clone()
     {
+        let verbosity = u8::try_from(verbosity).unwrap_or(u8::MAX);
         // Cannot fail: this is the first and only one in the process.
         let _set = tracing::subscriber::set_global_default(relay::Relay { control, verbosity });
     }
-    let failure = match prepare(&spec, &tree) {
-        Ok(command) => match await_go(&mut control) {
-            Some(()) => start(&command, &control),
-            // The supervisor is gone, and nobody is left to report to.
-            None => return,
-        },
+    let network = if network.is_some_and(|word| word == NO_NETWORK) { Network::None } else { Network::Host };
+    let failure = match prepare(&mut control, network) {
+        Ok(Some(command)) => start(&command, &control),
+        // The supervisor is gone, and nobody is left to report to.
+        Ok(None) => return,
         Err(error) => error,
     };
     // If it does not arrive, then because nobody is there to read it.
     let _sent = wire::send(&control, FAILED, &wire::pack_error(&failure));
 }
 
-/// Builds the container around this process, and cuts its rights.
-fn prepare(spec: &Spec, tree: &OwnedFd) -> Result<Command> {
-    let _shown_by_ps = set_name(c"mocker-init");
-    mounts::make_private()?;
-    // What must come from the host is taken while it is in sight.
-    let files = mounts::detach_files(&spec.files)?;
-    let host_devices = devices::detach_devices()?;
-    umask(Mode::empty());
-    story!("making the container's tree the root directory");
-    let root = mounts::enter(tree.as_fd(), &spec.place)?;
-    mounts::bind_files(root.as_fd(), &spec.files, &files)?;
-    story!("mounting /dev, /proc and /sys of the container");
-    let dev = devices::mount_dev(root.as_fd(), &host_devices)?;
-    mounts::mount_kernel_views(root.as_fd(), dev.as_fd())?;
-    if spec.network == Network::None {
-        bring_loopback_up()?;
+/// Does all but the last step, as the supervisor says; `None` where it has
+/// nothing to say any more.
+fn prepare(control: &mut UnixStream, network: Network) -> Result<Option<Command>> {
+    let ready = Ready::make(network)?;
+    let Some(spec) = wire::receive_order(&*control) else { return Ok(None) };
+    let Some(tree) = wire::receive_tree(control) else { return Ok(None) };
+    Command::new(&spec.argv, &spec.env)?.read_ahead(tree.as_fd());
+    if !hears(control, BUILD) {
+        return Ok(None);
     }
-    rustix::system::sethostname(spec.hostname.as_bytes()).map_err(|error| {
-        Error::io(format!("cannot set the host name '{}'", shown(OsStr::new(&spec.hostname))), error)
-            .with_hint("it has at most 64 bytes")
-    })?;
-    // A session of its own, so that a terminal's Ctrl-C comes through the supervisor only.
-    setsid().map_err(|error| Error::io("cannot start a session", error))?;
-    sys::join_new_session_keyring().map_err(|error| Error::io("cannot make a session keyring", error))?;
-    umask(Mode::WGRP | Mode::WOTH);
-
-    let identity = user::look_up(root.as_fd(), &spec.user)?;
-    enter_working_directory(&root, &spec.cwd)?;
-    let mut env = spec.env.clone();
-    if !env.iter().any(|(name, _)| name == b"HOME") {
-        env.push((b"HOME".to_vec(), identity.home.clone()));
-    }
-    let command = Command::new(&spec.argv, &env)?;
-    own_the_pipes(identity.uid)?;
-    story!("giving up all rights but a container's, as user {}", identity.uid);
-    capabilities::give_up_rights(&identity)?;
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| Error::io("cannot tie the container to its supervisor", error))?;
-    Ok(command)
+    let command = ready.build(&spec, &tree)?;
+    // Had the supervisor died before the parent-death signal was set, and after it said go, the message
+    // STARTING would not find it any more, and nothing would start.
+    Ok(hears(control, GO).then_some(command))
 }
 
-/// Waits for the supervisor's word. Had the supervisor died before the
-/// parent-death signal was set, and after it said go, the message
-/// [`STARTING`] would not find it any more, and nothing would start.
-fn await_go(control: &mut UnixStream) -> Option<()> {
+/// The argument vector of the stage.
+pub(super) fn argv(control: RawFd, verbosity: u8, network: Network) -> [String; 4] {
+    let network = match network {
+        Network::None => NO_NETWORK,
+        Network::Host => "host",
+    };
+    [NAME.to_owned(), control.to_string(), verbosity.to_string(), network.to_owned()]
+}
+
+/// All of a container that does not depend on what it will run, made while the
+/// supervisor sees to its tree.
+struct Ready {
+    devices: Devices,
+    views: KernelViews,
+}
+
+impl Ready {
+    fn make(network: Network) -> Result<Self> {
+        let _shown_by_ps = set_name(c"mocker-init");
+        mounts::make_private()?;
+        umask(Mode::empty());
+        story!("making /dev, /proc and /sys of the container");
+        // What must come from the host is taken while it is in sight.
+        let ready = Self { devices: Devices::make()?, views: KernelViews::make()? };
+        if network == Network::None {
+            bring_loopback_up()?;
+        }
+        // A session of its own, so that a terminal's Ctrl-C comes through the supervisor only.
+        setsid().map_err(|error| Error::io("cannot start a session", error))?;
+        sys::join_new_session_keyring().map_err(|error| Error::io("cannot make a session keyring", error))?;
+        Ok(ready)
+    }
+
+    /// Builds the container around this process, and cuts its rights.
+    fn build(self, spec: &Spec, tree: &OwnedFd) -> Result<Command> {
+        let files = mounts::detach_files(&spec.files)?;
+        story!("making the container's tree the root directory");
+        let root = mounts::enter(tree.as_fd(), &spec.place)?;
+        mounts::bind_files(root.as_fd(), &spec.files, &files)?;
+        let dev = self.devices.put_in_place(root.as_fd())?;
+        self.views.put_in_place(root.as_fd(), dev.as_fd())?;
+        rustix::system::sethostname(spec.hostname.as_bytes()).map_err(|error| {
+            Error::io(format!("cannot set the host name '{}'", shown(OsStr::new(&spec.hostname))), error)
+                .with_hint("it has at most 64 bytes")
+        })?;
+        umask(Mode::WGRP | Mode::WOTH);
+
+        let identity = user::look_up(root.as_fd(), &spec.user)?;
+        enter_working_directory(&root, &spec.cwd)?;
+        let mut env = spec.env.clone();
+        if !env.iter().any(|(name, _)| name == b"HOME") {
+            env.push((b"HOME".to_vec(), identity.home.clone()));
+        }
+        let command = Command::new(&spec.argv, &env)?;
+        own_the_pipes(identity.uid)?;
+        story!("giving up all rights but a container's, as user {}", identity.uid);
+        capabilities::give_up_rights(&identity)?;
+        set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|error| Error::io("cannot tie the container to its supervisor", error))?;
+        Ok(command)
+    }
+}
+
+/// Waits for a word of the supervisor; whether it was that.
+fn hears(control: &mut UnixStream, wanted: u8) -> bool {
     let mut word = [0];
-    control.read_exact(&mut word).ok()?;
-    (word[0] == GO).then_some(())
+    control.read_exact(&mut word).is_ok() && word[0] == wanted
 }
 
 /// Becomes the command; comes back with the reason why not.

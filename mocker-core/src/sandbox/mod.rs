@@ -2,11 +2,12 @@
 //! root.
 //!
 //! Two processes of ours take part. The **supervisor** is the caller: a
-//! process with a single thread, which [`spawn`]s the container, waits for it
-//! in [`Held::supervise`], and takes it along when it dies. The **init stage**
-//! is the same program again, executed from a read-only detached bind inside
-//! the new namespaces (see [`run_init_stage_if_asked`]); it builds the root,
-//! gives up its rights and becomes the command, which so is process 1.
+//! process with a single thread, which [`spawn`]s the container, gives it its tree
+//! in [`Spawned::show`], lets it be built in [`Spawned::build`], stays with it in
+//! [`Held::supervise`], and takes it along when it dies. The **init stage** is the
+//! same program again, executed from a read-only detached bind inside the new
+//! namespaces (see [`run_init_stage_if_asked`]); it builds the root, gives up its
+//! rights and becomes the command, which so is process 1.
 //!
 //! The container dies with its supervisor, by a parent-death signal. A command
 //! can shed that (prctl(2), `PR_SET_PDEATHSIG`; the kernel forgets it too when
@@ -40,10 +41,10 @@ pub use cgroup::Cgroup;
 pub use init::run_init_stage_if_asked;
 pub use log::{LogReader, LogWriter, Record, Stream};
 pub use process::{HASTY, PATIENT, ProcessIdentity};
-pub use spawn::{Held, spawn};
+pub use spawn::{Held, Spawned, spawn};
 pub use supervise::Ended;
 
-/// What to run, and in what surroundings.
+/// What to run, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// A directory of the engine, absolute. In the container's own mount
@@ -62,10 +63,11 @@ pub struct Spec {
     pub user: String,
     /// The host name, at most 64 bytes.
     pub hostname: String,
+    /// Files of the engine to be seen in the container; they must be there
+    /// when it is built.
+    pub files: Vec<BoundFile>,
     /// Which network the container sees.
     pub network: Network,
-    /// Files of the engine to be seen in the container.
-    pub files: Vec<BoundFile>,
     /// The name of a control group to be made for the container, so that it
     /// can be paused; see [`Cgroup::of`]. Where no hierarchy can be written to
     /// it runs without one.

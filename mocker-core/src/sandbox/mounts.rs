@@ -126,63 +126,73 @@ pub(super) fn bind_files(root: BorrowedFd<'_>, files: &[BoundFile], sources: &[O
     Ok(())
 }
 
-/// Mounts `/proc` and `/sys`, and covers in them what is the host's affair.
-/// Comes after `/dev`, whose `null` covers files.
-pub(super) fn mount_kernel_views(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
-    let proc = mount_new((root, ""), "proc", "proc", &[], INERT)?;
-    verify(root, "proc", PROC_MAGIC)?;
-    let sys = mount_new((root, ""), "sys", "sysfs", &[], INERT | READ_ONLY)?;
-    verify(root, "sys", SYSFS_MAGIC)?;
-    for name in READ_ONLY_IN_PROC {
-        let Some(place) = beneath(proc.as_fd(), name)? else { continue };
-        let protect = || -> std::io::Result<()> {
-            let view = clone_mount(proc.as_fd(), Path::new(name))?;
-            sys::mount_setattr(view.as_fd(), INERT | READ_ONLY)?;
-            Ok(attach(view.as_fd(), place.as_fd(), &format!("/proc/{name}"))?)
-        };
-        protect().map_err(|error| Error::io(format!("cannot make /proc/{name} read-only"), error))?;
-    }
-    let mut empty = None;
-    let masked = MASKED_IN_PROC.iter().map(|name| ("proc", proc.as_fd(), name));
-    for (view, above, name) in masked.chain(MASKED_IN_SYS.iter().map(|name| ("sys", sys.as_fd(), name))) {
-        let Some(place) = beneath(above, name)? else { continue };
-        let mut mask = || -> std::io::Result<()> {
-            let cover = if root::kind(place.as_fd())? == FileType::Directory {
-                match &empty {
-                    // The first one is attached by now, and can be cloned like any mount.
-                    Some((above, name)) => clone_mount(*above, Path::new(name))?,
-                    None => new_mount("tmpfs", &[("size", "0"), ("mode", "755")], INERT | READ_ONLY)?,
-                }
-            } else {
-                clone_mount(dev, Path::new("null"))?
-            };
-            attach(cover.as_fd(), place.as_fd(), &format!("/{view}/{name}"))?;
-            if root::kind(place.as_fd())? == FileType::Directory {
-                empty.get_or_insert((above, *name));
-            }
-            Ok(())
-        };
-        mask().map_err(|error| Error::io(format!("cannot hide /{view}/{name}"), error))?;
-    }
-    Ok(())
+/// `/proc` and `/sys` of a container, made and not yet in place.
+pub(super) struct KernelViews {
+    proc: OwnedFd,
+    sys: OwnedFd,
+    /// An empty directory, to cover others with.
+    nothing: OwnedFd,
 }
 
-/// Makes a new mount of a file system and puts it on the directory `name`
-/// right beneath `root`, which the container sees as `above`; answers the
-/// mount's root.
-pub(super) fn mount_new(
-    (root, above): (BorrowedFd<'_>, &str),
-    name: &str,
-    kind: &str,
-    options: &[(&str, &str)],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd> {
+impl KernelViews {
+    /// Makes them, for the namespaces of this process.
+    pub(super) fn make() -> Result<Self> {
+        let make = |kind: &str, options: &[(&str, &str)], attributes| {
+            new_mount(kind, options, attributes)
+                .map_err(|error| Error::io(format!("cannot make the container's {kind}"), error))
+        };
+        Ok(Self {
+            proc: make("proc", &[], INERT)?,
+            sys: make("sysfs", &[], INERT | READ_ONLY)?,
+            nothing: make("tmpfs", &[("size", "0"), ("mode", "755")], INERT | READ_ONLY)?,
+        })
+    }
+
+    /// Puts them in place, and covers in them what is the host's affair. Comes
+    /// after `/dev`, whose `null` covers files.
+    pub(super) fn put_in_place(self, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
+        let Self { proc, sys, nothing } = self;
+        put_in_place(proc.as_fd(), root, "proc")?;
+        verify(root, "proc", PROC_MAGIC)?;
+        put_in_place(sys.as_fd(), root, "sys")?;
+        verify(root, "sys", SYSFS_MAGIC)?;
+        for name in READ_ONLY_IN_PROC {
+            let Some(place) = beneath(proc.as_fd(), name)? else { continue };
+            let protect = || -> std::io::Result<()> {
+                let view = clone_mount(proc.as_fd(), Path::new(name))?;
+                sys::mount_setattr(view.as_fd(), INERT | READ_ONLY)?;
+                Ok(attach(view.as_fd(), place.as_fd(), &format!("/proc/{name}"))?)
+            };
+            protect().map_err(|error| Error::io(format!("cannot make /proc/{name} read-only"), error))?;
+        }
+        let masked = MASKED_IN_PROC.iter().map(|name| ("proc", proc.as_fd(), name));
+        let mut in_place = false;
+        for (view, above, name) in masked.chain(MASKED_IN_SYS.iter().map(|name| ("sys", sys.as_fd(), name))) {
+            let Some(place) = beneath(above, name)? else { continue };
+            let mut mask = || -> std::io::Result<()> {
+                let is_directory = root::kind(place.as_fd())? == FileType::Directory;
+                let copy = match is_directory {
+                    false => Some(clone_mount(dev, Path::new("null"))?),
+                    // Once it is in place it can be cloned like any mount, and not before.
+                    true if in_place => Some(clone_mount(nothing.as_fd(), Path::new("."))?),
+                    true => None,
+                };
+                let cover = copy.as_ref().unwrap_or(&nothing);
+                attach(cover.as_fd(), place.as_fd(), &format!("/{view}/{name}"))?;
+                in_place |= is_directory;
+                Ok(())
+            };
+            mask().map_err(|error| Error::io(format!("cannot hide /{view}/{name}"), error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts a detached mount on the directory `name` right beneath the root.
+pub(super) fn put_in_place(mount: BorrowedFd<'_>, root: BorrowedFd<'_>, name: &str) -> Result<()> {
     let place = root::mount_point(root, name)?;
-    let failed =
-        |error: Errno| Error::io(format!("cannot mount {kind} on {above}/{name} of the container"), error);
-    let mount = new_mount(kind, options, attributes).map_err(failed)?;
-    attach(mount.as_fd(), place.as_fd(), &format!("{above}/{name}")).map_err(failed)?;
-    Ok(mount)
+    attach(mount, place.as_fd(), &format!("/{name}"))
+        .map_err(|error| Error::io(format!("cannot mount /{name} of the container"), error))
 }
 
 /// Makes a detached mount of a new file system.

@@ -11,7 +11,7 @@ use super::wire::shown;
 use crate::{Error, ErrorKind, Result};
 
 /// Beneath a root, never through a magic link, never into another mount.
-const INSIDE: ResolveFlags =
+pub(super) const INSIDE: ResolveFlags =
     ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 
 /// As openat2(2), tried again where something was renamed or mounted anywhere on

@@ -1,4 +1,5 @@
-//! The signals that the supervisor takes for the container.
+//! What the supervisor does with its own signals: it takes them for the
+//! container, and learns of the container's end.
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -28,7 +29,6 @@ const FORWARDED: [Signal; 10] = [
 pub(super) struct HeldBack {
     before: SigSet,
     forwarded: SigSet,
-    ignored_children: bool,
 }
 
 impl HeldBack {
@@ -41,12 +41,7 @@ impl HeldBack {
         let before = forwarded
             .thread_swap_mask(SigmaskHow::SIG_BLOCK)
             .map_err(|error| Error::io("cannot hold signals back", error))?;
-        // Where SIGCHLD is ignored the kernel throws exit statuses away (wait(2)).
-        let ignored_children = sys::is_ignored(Signal::SIGCHLD as i32);
-        if ignored_children {
-            sys::ignore_child_signal(false);
-        }
-        Ok(Self { before, forwarded, ignored_children })
+        Ok(Self { before, forwarded })
     }
 
     /// A descriptor from which the signals can be read; it never waits.
@@ -62,10 +57,32 @@ impl Drop for HeldBack {
         if let Ok(signals) = self.descriptor() {
             while let Ok(Some(_)) = signals.read_signal() {}
         }
-        if self.ignored_children {
-            sys::ignore_child_signal(true);
-        }
         // It succeeded with the same kind of arguments before.
         let _restored = self.before.thread_set_mask();
+    }
+}
+
+/// Exit statuses of children are kept for as long as this lives: where
+/// `SIGCHLD` is ignored the kernel throws them away (wait(2)).
+#[derive(Debug)]
+pub(super) struct KeptStatuses {
+    ignored_before: bool,
+}
+
+impl KeptStatuses {
+    pub(super) fn begin() -> Self {
+        let ignored_before = sys::is_ignored(Signal::SIGCHLD as i32);
+        if ignored_before {
+            sys::ignore_child_signal(false);
+        }
+        Self { ignored_before }
+    }
+}
+
+impl Drop for KeptStatuses {
+    fn drop(&mut self) {
+        if self.ignored_before {
+            sys::ignore_child_signal(true);
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Forks the container: new namespaces, and in them the init stage, which
-//! waits for the word to go.
+//! Forks the container: new namespaces, and in them the init stage, which is
+//! told step by step what to do.
 
 use std::ffi::CString;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,55 +19,59 @@ use super::cgroup::Cgroup;
 use super::command::Command;
 use super::mounts::READ_ONLY;
 use super::process::ProcessIdentity;
-use super::signals::HeldBack;
+use super::signals::{HeldBack, KeptStatuses};
 use super::stdin::Input;
 use super::sys::{self, Launch};
-use super::wire;
+use super::wire::{self, BUILD};
 use super::{Network, Spec, init, relay};
 use crate::{Error, ErrorKind, Result, notice, story, trace};
 
-/// A container that is forked and waits for the word to go.
+/// A container that is forked and waits for its tree.
 ///
 /// Dropping it kills the container and waits for its end. It stays on the
 /// thread that made it, because the container dies with that thread (prctl(2),
-/// `PR_SET_PDEATHSIG`). Signals that a container gets forwarded are held back
-/// for as long as this lives.
+/// `PR_SET_PDEATHSIG`).
 #[derive(Debug)]
-pub struct Held {
+pub struct Spawned {
     pub(super) identity: ProcessIdentity,
     pub(super) pidfd: OwnedFd,
     pub(super) control: UnixStream,
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
-    pub(super) signals: HeldBack,
     stdin: Option<Input>,
     cgroup: Option<Cgroup>,
     reaped: bool,
+    _statuses: KeptStatuses,
     on_one_thread: PhantomData<*const ()>,
 }
 
-/// Forks a container that will run `spec` in `tree`, and stops short of the
-/// command.
+/// A container that is built, and waits for the word to go.
 ///
-/// `tree` is a detached mount, whose `/proc`, `/sys` and `/dev` exist; it
-/// becomes the container's root. The caller's descriptor of it may be closed
-/// afterwards. `lock` is a descriptor by whose lock others know that the caller
-/// lives: the container must not have it for a moment.
+/// As with [`Spawned`], dropping it ends the container. Signals that a
+/// container gets forwarded are held back for as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    pub(super) container: Spawned,
+    pub(super) signals: HeldBack,
+}
+
+/// Forks a container that will run `spec`; it makes ready all that does not
+/// depend on its tree, while the caller sees to that.
 ///
-/// The container is built at once, while the caller can write down its
-/// [`Held::identity`]; nothing of the image is executed before
-/// [`Held::supervise`]. What fails in the container is reported there. The
-/// calling program must call
+/// `lock` is a descriptor by whose lock others know that the caller lives: the
+/// container must not have it for a moment.
+///
+/// Nothing of the image is executed before [`Held::supervise`]. What fails in
+/// the container is reported there. The calling program must call
 /// [`run_init_stage_if_asked`](super::run_init_stage_if_asked) first thing in
 /// `main`. Needs Linux 5.12.
 ///
 /// # Errors
 /// [`ErrorKind::Conflict`] where the process has more than one thread;
 /// [`ErrorKind::InvalidInput`] for an order that cannot be carried out, such
-/// as a NUL in an argument; [`ErrorKind::PermissionDenied`] without root;
-/// [`ErrorKind::Unsupported`] on a kernel that is too old. Nothing is left
-/// running.
-pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<Held> {
+/// as a NUL in an argument; [`ErrorKind::PermissionDenied`] without root; [`ErrorKind::Unsupported`] on
+/// a kernel that is too old. Nothing is left running.
+pub fn spawn(spec: &Spec, lock: BorrowedFd<'_>) -> Result<Spawned> {
     refuse_threads()?;
     // The init stage would find the same, but later and more expensively.
     Command::new(&spec.argv, &spec.env)?;
@@ -78,7 +82,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<
         pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("cannot make a pipe for the output", error))
     };
     let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe()?, pipe()?);
-    let argv = [init::NAME.to_owned(), theirs.as_raw_fd().to_string(), tree.as_raw_fd().to_string()]
+    let argv = init::argv(theirs.as_raw_fd(), relay::verbosity(), spec.network)
         .map(CString::new)
         .into_iter()
         .collect::<Result<Vec<_>, _>>()
@@ -91,7 +95,7 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<
     }
 
     story!("forking the container into new namespaces: {names}");
-    let signals = HeldBack::begin()?;
+    let statuses = KeptStatuses::begin();
     let stdin = Input::guarded()?;
     let cgroup = spec.cgroup.as_deref().map(Cgroup::make).transpose()?.flatten();
     let entrance = match &cgroup {
@@ -100,7 +104,6 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<
     };
     let launch = Launch {
         program: program.as_fd(),
-        kept: [theirs.as_fd(), tree],
         control: theirs.as_fd(),
         lock,
         stdin: stdin.as_ref().map(Input::descriptor),
@@ -117,36 +120,62 @@ pub fn spawn(spec: &Spec, tree: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> Result<
         let removed = cgroup.as_ref().map_or(Ok(()), Cgroup::remove);
         explain(Error::io("cannot make namespaces for the container", error)).after_cleanup(removed)
     })?;
-    let mut held = Held {
-        // Replaced at once; until then dropping `held` must already end the process.
+    let mut spawned = Spawned {
+        // Replaced at once; until then dropping it must already end the process.
         identity: ProcessIdentity { pid, start_time: 0 },
         pidfd,
         control: ours,
         stdout: Some(stdout),
         stderr: Some(stderr),
-        signals,
         stdin,
         cgroup,
         reaped: false,
+        _statuses: statuses,
         on_one_thread: PhantomData,
     };
-    held.identity = ProcessIdentity::of(pid)?;
-    if let Some(group) = &held.cgroup {
+    spawned.identity = ProcessIdentity::of(pid)?;
+    if let Some(group) = &spawned.cgroup {
         group.admit(pid)?;
     }
-    match wire::send_order(&held.control, spec, relay::verbosity()) {
-        Ok(()) => Ok(held),
-        // It is dead already, and `supervise` finds out why.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(held),
-        Err(error) => Err(Error::io("cannot hand the container its order", error)),
-    }
+    spawned.tell(|control| wire::send_order(control, spec))?;
+    Ok(spawned)
 }
 
-impl Held {
+impl Spawned {
     /// The container's process 1, by which a later process can find and kill
-    /// it. To be written down before [`Held::supervise`].
+    /// it. To be written down at once.
     pub fn identity(&self) -> ProcessIdentity {
         self.identity
+    }
+
+    /// Gives the container its tree, a detached mount, which becomes its root.
+    /// Nothing is done in it yet, but the program of the command is read ahead.
+    /// The caller's descriptor may be closed afterwards.
+    ///
+    /// # Errors
+    /// Those of a socket.
+    pub fn show(&self, tree: BorrowedFd<'_>) -> Result<()> {
+        self.tell(|control| wire::send_tree(control, tree))
+    }
+
+    /// Lets the container be built in the tree that it was given, whose
+    /// `/proc`, `/sys` and `/dev` exist, up to the command.
+    ///
+    /// # Errors
+    /// Those of a socket. The container is killed then.
+    pub fn build(self) -> Result<Held> {
+        let signals = HeldBack::begin()?;
+        self.tell(|mut control| control.write_all(&[BUILD]))?;
+        Ok(Held { container: self, signals })
+    }
+
+    /// Tells the init stage something. Where it is dead already, `supervise`
+    /// finds out why.
+    fn tell(&self, something: impl FnOnce(&UnixStream) -> io::Result<()>) -> Result<()> {
+        match something(&self.control) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
+            outcome => outcome.map_err(|error| Error::io("cannot hand the container its order", error)),
+        }
     }
 
     /// Kills the container: the kernel takes all its processes along
@@ -180,7 +209,14 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Held {
+    /// That of [`Spawned::identity`].
+    pub fn identity(&self) -> ProcessIdentity {
+        self.container.identity
+    }
+}
+
+impl Drop for Spawned {
     fn drop(&mut self) {
         if !self.reaped && self.kill().is_ok() {
             // Nobody is left to tell it to; the parent-death signal stays in force.

@@ -62,7 +62,7 @@ impl Held {
     /// Only where the supervision itself failed; the container is killed then.
     pub fn supervise(mut self, log: &LogWriter) -> Result<Ended> {
         let signals = self.signals.descriptor()?;
-        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let (stdout, stderr) = (self.container.stdout.take(), self.container.stderr.take());
         let pair = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("cannot make a pipe", error));
         // The copiers hold the one end of the first pipe until they are done, we that of the second
         // until nobody wants to wait for them any longer.
@@ -71,7 +71,7 @@ impl Held {
         let (watched, lost) = std::thread::scope(|scope| {
             let held = &self;
             let copy = |pipe, ours, stream| {
-                let ends = Ends { ours, dead: held.pidfd.as_fd(), give_up: give_up.as_fd() };
+                let ends = Ends { ours, dead: held.container.pidfd.as_fd(), give_up: give_up.as_fd() };
                 copier(scope, pipe, ends, stream, log, copying.try_clone())
             };
             let started = copy(stdout, stdio::stdout(), Stream::Stdout)
@@ -90,11 +90,11 @@ impl Held {
                     (Ok(()), lost)
                 }
                 // The threads end with the container.
-                Err(error) => (Err(error.after_cleanup(held.kill())), Vec::new()),
+                Err(error) => (Err(error.after_cleanup(held.container.kill())), Vec::new()),
             }
         });
         watched?;
-        let status = self.reap()?;
+        let status = self.container.reap()?;
         let ended = heard.conclude(&status, lost);
         if let Some(failure) = &ended.failure {
             log.append(Stream::Stderr, format!("mocker: {failure}\n").as_bytes())?;
@@ -107,7 +107,7 @@ impl Held {
     /// 1 has ended and with it every process of the container.
     fn watch(&self, signals: &SignalFd, heard: &mut Heard, stops: &mut Stops) -> Result<()> {
         story!("letting the container go");
-        match (&self.control).write_all(&[GO]) {
+        match (&self.container.control).write_all(&[GO]) {
             Ok(()) => {}
             // It is dead already, and has said why.
             Err(error) if error.kind() == IoErrorKind::BrokenPipe => {}
@@ -116,9 +116,9 @@ impl Held {
         let mut listening = true;
         loop {
             let mut ready = [
-                PollFd::new(&self.pidfd, PollFlags::IN),
+                PollFd::new(&self.container.pidfd, PollFlags::IN),
                 PollFd::new(signals, PollFlags::IN),
-                PollFd::new(&self.control, PollFlags::IN),
+                PollFd::new(&self.container.control, PollFlags::IN),
             ];
             let watched = if listening { &mut ready[..] } else { &mut ready[..2] };
             match poll(watched, None) {
@@ -127,12 +127,12 @@ impl Held {
             }
             let [ended, signalled, said] = ready.map(|descriptor| !descriptor.revents().is_empty());
             if said && listening {
-                listening = heard.listen(&self.control)?;
+                listening = heard.listen(&self.container.control)?;
             }
             if ended {
                 // The other end of the socket is closed, so this comes to an end.
                 while listening {
-                    listening = heard.listen(&self.control)?;
+                    listening = heard.listen(&self.container.control)?;
                 }
                 return Ok(());
             }
@@ -149,16 +149,16 @@ impl Held {
             if stops.count(number) >= PATIENCE {
                 story!("killing the container after {PATIENCE} requests to stop");
                 stops.patience = None;
-                return self.kill();
+                return self.container.kill();
             }
             if number == Number::SIGHUP as i32 && !self.handles(number) {
                 story!("killing the container: the terminal is gone, and its process 1 does not mind");
                 stops.patience = None;
-                return self.kill();
+                return self.container.kill();
             }
             let Some(signal) = Signal::from_named_raw(number) else { continue };
             story!("forwarding signal {number} to the container");
-            match pidfd_send_signal(&self.pidfd, signal) {
+            match pidfd_send_signal(&self.container.pidfd, signal) {
                 Ok(()) | Err(Errno::SRCH) => {}
                 Err(error) => return Err(failed(error.into())),
             }
@@ -193,8 +193,8 @@ impl Held {
     /// Whether process 1 of the container has a handler for a signal; the
     /// kernel does not deliver it otherwise (pid_namespaces(7)).
     fn handles(&self, signal: i32) -> bool {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.identity.pid)).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.container.identity.pid))
+            .unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
         mask & (1 << (signal - 1)) != 0

@@ -19,9 +19,7 @@ const CLONE_INTO_CGROUP: u64 = 1 << 33;
 pub(super) struct Launch<'a> {
     /// A detached mount whose root is the program file.
     pub(super) program: BorrowedFd<'a>,
-    /// The only descriptors above 2 that survive the exec.
-    pub(super) kept: [BorrowedFd<'a>; 2],
-    /// The one of them on which a failure is reported.
+    /// The only descriptor above 2 that survives the exec; a failure is reported on it.
     pub(super) control: BorrowedFd<'a>,
     /// Closed first of all: a lock that counts as held while anybody has it.
     pub(super) lock: BorrowedFd<'a>,
@@ -94,8 +92,7 @@ unsafe fn exec_in_child(launch: &Launch<'_>, argv: *const *const c_char) -> ! {
             && libc::dup2(launch.stdout.as_raw_fd(), 1) == 1
             && libc::dup2(launch.stderr.as_raw_fd(), 2) == 2
             && libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) == 0
-            && libc::fcntl(launch.kept[0].as_raw_fd(), libc::F_SETFD, 0) == 0
-            && libc::fcntl(launch.kept[1].as_raw_fd(), libc::F_SETFD, 0) == 0;
+            && libc::fcntl(control, libc::F_SETFD, 0) == 0;
         if ready {
             libc::syscall(
                 libc::SYS_execveat,

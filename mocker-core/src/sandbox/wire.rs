@@ -1,19 +1,33 @@
 //! What the supervisor and the init stage say to each other.
 //!
 //! Both are the same program file, so there is no version. The supervisor
-//! sends one order (length and body), and later one byte, [`GO`]. The init
+//! sends one order (length and body), the descriptor of the tree with one byte,
+//! [`TREE`], and later the bytes [`BUILD`] and [`GO`]. The init
 //! stage sends messages of tag, length and body; the end of the stream after
 //! [`STARTING`] means that the command runs. Everything is bytes, because
 //! paths and arguments are.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
 
 use super::{BoundFile, Network, Spec};
 use crate::{Error, ErrorKind};
 
+/// The byte that the descriptor of the tree comes with.
+const TREE: u8 = b'T';
+/// The byte that lets the container be built: everything that it needs in its
+/// tree is there.
+pub(super) const BUILD: u8 = b'B';
 /// The byte that lets the prepared container start.
 pub(super) const GO: u8 = b'G';
 
@@ -69,10 +83,50 @@ pub(super) fn take(arrived: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     Some((tag, body))
 }
 
-/// Sends the order: how much of the story is wanted, and the specification.
-pub(super) fn send_order(mut stream: impl Write, spec: &Spec, verbosity: u8) -> io::Result<()> {
+/// Sends the order.
+pub(super) fn send_order(mut stream: impl Write, spec: &Spec) -> io::Result<()> {
+    let body = pack_spec(spec);
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    stream.write_all(&length.to_le_bytes())?;
+    stream.write_all(&body)
+}
+
+/// Receives what [`send_order`] sent. `None` where the stream ended early,
+/// which means that the supervisor is gone.
+pub(super) fn receive_order(mut stream: impl Read) -> Option<Spec> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_le_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    unpack_spec(&body)
+}
+
+/// Sends the descriptor of the tree.
+pub(super) fn send_tree(stream: &UnixStream, tree: BorrowedFd<'_>) -> io::Result<()> {
+    let tree = [tree];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = SendAncillaryBuffer::new(&mut space);
+    if !along.push(SendAncillaryMessage::ScmRights(&tree)) {
+        return Err(io::Error::other("there is no room for a descriptor"));
+    }
+    // Without the flag a signal would end us where the reader is dead.
+    sendmsg(stream, &[IoSlice::new(&[TREE])], &mut along, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives what [`send_tree`] sent. `None` where the stream ended.
+pub(super) fn receive_tree(stream: &UnixStream) -> Option<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(stream, &mut [IoSliceMut::new(&mut [0])], &mut along, RecvFlags::CMSG_CLOEXEC).ok()?;
+    along.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
+}
+
+fn pack_spec(spec: &Spec) -> Vec<u8> {
     let mut order = Fields::default();
-    order.number(u64::from(verbosity));
     order.bytes(spec.place.as_os_str().as_bytes());
     order.number(spec.argv.len() as u64);
     spec.argv.iter().for_each(|arg| order.bytes(arg.as_bytes()));
@@ -84,27 +138,17 @@ pub(super) fn send_order(mut stream: impl Write, spec: &Spec, verbosity: u8) -> 
     order.bytes(spec.cwd.as_os_str().as_bytes());
     order.bytes(spec.user.as_bytes());
     order.bytes(spec.hostname.as_bytes());
-    order.number(u64::from(spec.network == Network::None));
     order.number(spec.files.len() as u64);
     for file in &spec.files {
         order.bytes(file.source.as_os_str().as_bytes());
         order.bytes(file.target.as_os_str().as_bytes());
     }
-    let length = u32::try_from(order.0.len()).map_err(io::Error::other)?;
-    stream.write_all(&length.to_le_bytes())?;
-    stream.write_all(&order.0)
+    order.0
 }
 
-/// Receives what [`send_order`] sent. `None` where the stream ended early,
-/// which means that the supervisor is gone.
-pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let mut body = vec![0; u32::from_le_bytes(length) as usize];
-    stream.read_exact(&mut body).ok()?;
-    let mut order = Parser(&body);
-    let verbosity = u8::try_from(order.number()?).ok()?;
-    let spec = Spec {
+fn unpack_spec(body: &[u8]) -> Option<Spec> {
+    let mut order = Parser(body);
+    Some(Spec {
         place: order.path()?,
         argv: (0..order.number()?).map(|_| order.os_string()).collect::<Option<_>>()?,
         env: (0..order.number()?)
@@ -113,14 +157,13 @@ pub(super) fn receive_order(mut stream: impl Read) -> Option<(u8, Spec)> {
         cwd: order.path()?,
         user: String::from_utf8(order.bytes()?.to_vec()).ok()?,
         hostname: String::from_utf8(order.bytes()?.to_vec()).ok()?,
-        network: if order.number()? == 1 { Network::None } else { Network::Host },
         files: (0..order.number()?)
             .map(|_| Some(BoundFile { source: order.path()?, target: order.path()? }))
             .collect::<Option<_>>()?,
-        // The supervisor's affair alone.
+        // Arranged by the supervisor, or told by argument.
+        network: Network::default(),
         cgroup: None,
-    };
-    Some((verbosity, spec))
+    })
 }
 
 /// Packs an error for [`FAILED`].
@@ -198,6 +241,8 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     fn spec() -> Spec {
@@ -208,8 +253,8 @@ mod tests {
             cwd: "/".into(),
             user: "a:b".into(),
             hostname: "h".into(),
-            network: Network::None,
             files: vec![BoundFile { source: "/s".into(), target: "/t".into() }],
+            network: Network::default(),
             cgroup: None,
         }
     }
@@ -217,17 +262,32 @@ mod tests {
     #[test]
     fn an_order_arrives_byte_for_byte() {
         let mut sent = Vec::new();
-        send_order(&mut sent, &spec(), 2).unwrap();
-        assert_eq!(receive_order(&sent[..]), Some((2, spec())));
+        send_order(&mut sent, &spec()).unwrap();
+        assert_eq!(receive_order(&sent[..]), Some(spec()));
     }
 
     #[test]
     fn an_order_cut_short_anywhere_is_no_order() {
         let mut sent = Vec::new();
-        send_order(&mut sent, &spec(), 0).unwrap();
+        send_order(&mut sent, &spec()).unwrap();
         for length in 0..sent.len() {
             assert_eq!(receive_order(&sent[..length]), None, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_tree_arrives_behind_its_order_and_does_not_survive_an_exec() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let tree = std::fs::File::open("/").unwrap();
+        send_order(&ours, &spec()).unwrap();
+        send_tree(&ours, tree.as_fd()).unwrap();
+        assert_eq!(receive_order(&theirs), Some(spec()));
+        let received = receive_tree(&theirs).unwrap();
+        let identity = |file: BorrowedFd<'_>| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
+        assert_eq!(identity(received.as_fd()), identity(tree.as_fd()));
+        assert!(rustix::io::fcntl_getfd(&received).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        drop(ours);
+        assert!(receive_tree(&theirs).is_none());
     }
 
     #[test]

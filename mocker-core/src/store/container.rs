@@ -266,8 +266,8 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
     };
     tx.prepare_cached(
         "INSERT INTO container (id, name, image, image_version, backend, work, base, config, argv, hostname, \
-         network, auto_remove, created, lease, holder) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         network, auto_remove, created, leave_out, lease, holder) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )
     .map_err(sql)?
     .execute(params![
@@ -284,6 +284,7 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
         network,
         container.auto_remove,
         created,
+        leave_out_text(&container.leave_out)?,
         container.lease,
         container.holder,
     ])
@@ -310,13 +311,16 @@ pub fn set_lease(tx: &Transaction<'_>, id: &str, lease: &str) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn set_leave_out(tx: &Transaction<'_>, id: &str, leave_out: &[LeaveOut]) -> Result<()> {
-    let text = serde_json::to_string(leave_out)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot record mount points: {error}")))?;
     tx.prepare_cached("UPDATE container SET leave_out = ?2 WHERE id = ?1")
         .map_err(sql)?
-        .execute(params![id, text])
+        .execute(params![id, leave_out_text(leave_out)?])
         .map_err(sql)?;
     Ok(())
+}
+
+fn leave_out_text(leave_out: &[LeaveOut]) -> Result<String> {
+    serde_json::to_string(leave_out)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot record mount points: {error}")))
 }
 
 /// Records the process that the command runs in.

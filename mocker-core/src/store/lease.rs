@@ -4,13 +4,17 @@
 //! as it lives; its intents and its running container carry the lease's token.
 //! The kernel drops the lock when the process ends, however it ends. Whoever
 //! then gets the lock may clean up after it, and nobody else can meanwhile.
+//!
+//! The file names the container that the process has forked, from before any
+//! record does, so that whoever cleans up can make sure of its end.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sandbox::ProcessIdentity;
 
 /// A held lease. Dropped: the lock is free, and the file is gone.
 #[derive(Debug)]
@@ -96,6 +100,30 @@ impl Lease {
         }
     }
 
+    /// Writes down the container that this process has forked. Survives the
+    /// death of any process.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn carry(&self, process: ProcessIdentity) -> Result<()> {
+        let line = format!("{} {}\n", process.pid, process.start_time);
+        self.lock
+            .write_all_at(line.as_bytes(), 0)
+            .map_err(|error| Error::io(format_args!("cannot write lease {}", self.token), error))
+    }
+
+    /// What the process whose lease this was had forked, if anything.
+    ///
+    /// # Errors
+    /// Those of reading a file.
+    pub fn carried(&self) -> Result<Option<ProcessIdentity>> {
+        let text = std::fs::read_to_string(&self.path)
+            .map_err(|error| Error::io(format_args!("cannot read lease {}", self.token), error))?;
+        let Some((pid, start_time)) = text.trim_end().split_once(' ') else { return Ok(None) };
+        let parsed = pid.parse().ok().zip(start_time.parse().ok());
+        Ok(parsed.map(|(pid, start_time)| ProcessIdentity { pid, start_time }))
+    }
+
     /// The descriptor whose lock it is.
     pub fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
@@ -130,6 +158,20 @@ mod tests {
         drop(lease);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(matches!(Lease::try_take(folder.path(), &token).unwrap(), Holder::Dead(_)));
+    }
+
+    #[test]
+    fn whoever_takes_a_dead_lease_learns_what_it_carried() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = Lease::take(folder.path()).unwrap();
+        assert_eq!(lease.carried().unwrap(), None);
+        let process = ProcessIdentity { pid: 4321, start_time: 1 << 40 };
+        lease.carry(process).unwrap();
+        // As if it had been killed: the lock goes, the file stays.
+        std::fs::hard_link(folder.path().join(lease.token()), folder.path().join("kept")).unwrap();
+        drop(lease);
+        let Holder::Dead(lease) = Lease::try_take(folder.path(), "kept").unwrap() else { panic!("alive") };
+        assert_eq!(lease.carried().unwrap(), Some(process));
     }
 
     #[test]

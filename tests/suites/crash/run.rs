@@ -10,11 +10,15 @@ use super::{CHANGE, at_points, die_at, lasting, next_command};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    cases.extend(at_points!(nothing_new, "run_made_nothing", ["run.after-intent", "run.after-create"]));
+    cases.extend(at_points!(
+        nothing_new,
+        "run_made_nothing",
+        ["run.after-intent", "run.after-fork", "run.after-create"]
+    ));
     cases.extend(at_points!(
         never_started,
         "the_container_was_made_and_never_started",
-        ["run.after-commit-point", "run.after-targets", "run.after-fork"]
+        ["run.after-commit-point", "run.after-targets"]
     ));
     cases.extend(at_points!(
         ended,
@@ -26,10 +30,10 @@ pub(super) fn cases() -> Vec<Case> {
         "nothing_is_left_of_run_rm",
         [
             "run.after-intent",
+            "run.after-fork",
             "run.after-create",
             "run.after-commit-point",
             "run.after-targets",
-            "run.after-fork",
             "run.after-start",
             "run.after-exit",
             "run.after-finish",
@@ -42,8 +46,8 @@ pub(super) fn cases() -> Vec<Case> {
         started_again,
         "the_container_of_start_is_whole",
         [
-            "run.after-targets",
             "run.after-fork",
+            "run.after-targets",
             "run.after-start",
             "run.after-exit",
             "run.after-clean-targets",
@@ -127,7 +131,7 @@ fn started_again(fixture: &Fixture, point: &str) {
     let left = die_at(fixture, point, &["start", "work"]);
     next_command(fixture, &left);
     match point {
-        "run.after-targets" | "run.after-fork" => assert_eq!(fixture.state(), before),
+        "run.after-fork" | "run.after-targets" => assert_eq!(fixture.state(), before),
         "run.after-finish" => assert_eq!(fixture.record("work").unwrap()["exit_code"], 3),
         _ => assert_killed(&mut fixture.record("work").unwrap()),
     }

@@ -172,7 +172,8 @@ fn every_kind(fixture: &Fixture, place: &str) {
     fixture.assert_consistent();
 }
 
-/// Runs and commits; what works must leave nothing of ours.
+/// Runs and commits; what works must leave nothing of ours, and what is refused
+/// before it starts leaves no container.
 fn try_it(fixture: &Fixture, image: &str, user: &str, what: &str) {
     let words = ["run", "--name", "work", "-u", user, image, "true"];
     let ended = background::start(&mut background::mocker(fixture, &words)).end_within(LIMIT);
@@ -183,6 +184,11 @@ fn try_it(fixture: &Fixture, image: &str, user: &str, what: &str) {
             said.contains("/etc") || said.contains("/proc") || said.contains("/sys") || said.contains("/dev"),
             "{what}: {said}"
         );
+    }
+    if fixture.record("work").is_none() {
+        assert_eq!(ended.code, Some(125), "{what}: it ran, and is gone");
+        fixture.assert_consistent();
+        return;
     }
     // Started or not, the container's tree is the image's, and a commit is the container's.
     let [of_image, of_work] = [image, "work"].map(|name| oracle::look(&fixture.tree(name)));
