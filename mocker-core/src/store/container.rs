@@ -130,6 +130,9 @@ pub fn find(connection: &Connection, text: &str) -> Result<Container> {
         check_container_name(text)?;
         return one(connection, "name", text)?.ok_or_else(missing);
     }
+    if let Some(found) = one(connection, "id", text)? {
+        return Ok(found);
+    }
     match ids_with_prefix(connection, "container", text)?.as_slice() {
         [] => Err(missing()),
         [only] => one(connection, "id", only)?.ok_or_else(missing),
