@@ -9,6 +9,7 @@
 
 mod call;
 mod consistency;
+pub mod edit;
 pub mod fixture;
 pub mod harness;
 pub mod lane;
