@@ -9,6 +9,7 @@
 
 mod call;
 mod consistency;
+mod driver;
 pub mod edit;
 pub mod fixture;
 pub mod harness;
