@@ -18,7 +18,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # neither builds twice nor puts another program in its place.
 CRASHING := --features mocker/crash-points
 
-.PHONY: help build demo test test-all bench install uninstall lint ci clean
+.PHONY: help build demo test test-all soak bench install uninstall lint ci clean
 
 help: ## what you are reading
 	@echo "mocker: containers whose commits cost nothing. Targets:"
@@ -38,6 +38,12 @@ test: ## as root: install what the tests need, and run them all
 
 test-all: ## the same on every file system (half an hour)
 	MOCKER_TEST_LANES=all $(MAKE) --no-print-directory test
+
+soak: ## as root: long random scripts on every file system, against plain directories
+	@scripts/setup.sh test
+	$(CARGO) build --locked --workspace $(CRASHING)
+	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
+		$(CARGO) test --locked --workspace $(CRASHING) --test main_job -- random::
 
 bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 	@scripts/setup.sh bench

@@ -15,8 +15,8 @@ use mocker_core::backend::{
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, LayerId, Layers, Nested, NodeId, Reclaim, Result,
-    WorkId,
+    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, Nested, NodeId,
+    Reclaim, RenameDir, Result, Sparse, WorkId,
 };
 use rustix::fs::{Gid, Mode, Uid};
 
@@ -332,6 +332,9 @@ impl SnapshotBackend for Btrfs {
             .commit_running(CommitConsistency::Atomic)
             .nested(Nested::Flattened)
             .reclaim(Reclaim::FileSystem)
+            .rename_dir(RenameDir::Native)
+            .hardlink_copyup(HardlinkCopyup::Keep)
+            .sparse(Sparse::Kept)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

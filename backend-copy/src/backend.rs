@@ -11,7 +11,10 @@ use mocker_core::backend::{
 };
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
-use mocker_core::{Capabilities, CommitConsistency, Error, ErrorKind, LayerId, NodeId, Result, WorkId, tree};
+use mocker_core::{
+    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, NodeId, RenameDir, Result,
+    Sparse, WorkId, tree,
+};
 
 use crate::layout::Layout;
 
@@ -143,7 +146,11 @@ impl SnapshotBackend for Copies {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::minimal().commit_running(CommitConsistency::Paused)
+        Capabilities::minimal()
+            .commit_running(CommitConsistency::Paused)
+            .rename_dir(RenameDir::Native)
+            .hardlink_copyup(HardlinkCopyup::Keep)
+            .sparse(Sparse::Kept)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

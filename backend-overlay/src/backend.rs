@@ -11,7 +11,8 @@ use mocker_core::backend::{
 };
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, LayerId, Layers, NodeId, Result, WorkId, mount, tree,
+    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, NodeId, RenameDir,
+    Result, Sparse, WorkId, mount, tree,
 };
 
 use crate::layout::Layout;
@@ -132,6 +133,9 @@ impl SnapshotBackend for Overlay {
             .layers(Layers::Delta)
             .commit_running(CommitConsistency::Paused)
             .max_depth(mount::MOST_LAYERS)
+            .rename_dir(RenameDir::Exdev)
+            .hardlink_copyup(HardlinkCopyup::Break)
+            .sparse(Sparse::Filled)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

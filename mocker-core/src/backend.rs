@@ -30,7 +30,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use crate::blocking::{blocking, complete};
-pub use crate::capability::{Capabilities, CommitConsistency, Layers, Nested, Reclaim};
+pub use crate::capability::{
+    Capabilities, CommitConsistency, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
+};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};
 pub use crate::tree::leave_out::LeaveOut;

@@ -18,6 +18,13 @@ pub struct Capabilities {
     pub reclaim: Reclaim,
     /// Layers that a chain may hold; `None` where only space limits it.
     pub max_depth: Option<usize>,
+    /// What renaming a directory does that a work area has from its chain (F7).
+    pub rename_dir: RenameDir,
+    /// What the first change through one name of a file does that the chain
+    /// holds under several (F10).
+    pub hardlink_copyup: HardlinkCopyup,
+    /// What the first change of a file from the chain does to its holes (F33).
+    pub sparse: Sparse,
 }
 
 /// Whether a layer can be read alone.
@@ -60,6 +67,37 @@ pub enum Reclaim {
     Backend,
 }
 
+/// What renaming a directory does that comes from a layer beneath.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenameDir {
+    /// It is renamed.
+    Native,
+    /// It is refused with `EXDEV`, as if it lay on another file system; `mv`
+    /// then copies it. One that was made in the work area itself is renamed.
+    Exdev,
+}
+
+/// What becomes of a file with several names when it is first changed through
+/// one of them: its content, mode, owner or attributes, a further link or
+/// another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HardlinkCopyup {
+    /// All names show the change.
+    Keep,
+    /// The name becomes a file of its own, with its own inode number; the other
+    /// names stay as they were. Links made in the work area itself hold.
+    Break,
+}
+
+/// What becomes of the holes of a file from the chain when it is first changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sparse {
+    /// They stay holes, block for block.
+    Kept,
+    /// They may be filled with zeros, where the file system cannot share data.
+    Filled,
+}
+
 impl Capabilities {
     /// The least that a backend can declare; fields are then set one by one.
     pub const fn minimal() -> Self {
@@ -69,6 +107,9 @@ impl Capabilities {
             nested: Nested::Impossible,
             reclaim: Reclaim::Backend,
             max_depth: None,
+            rename_dir: RenameDir::Exdev,
+            hardlink_copyup: HardlinkCopyup::Break,
+            sparse: Sparse::Filled,
         }
     }
 
@@ -104,6 +145,26 @@ impl Capabilities {
     #[must_use]
     pub const fn max_depth(mut self, layers: usize) -> Self {
         self.max_depth = Some(layers);
+        self
+    }
+    /// Sets [`Capabilities::rename_dir`].
+    #[must_use]
+    pub const fn rename_dir(mut self, rename_dir: RenameDir) -> Self {
+        self.rename_dir = rename_dir;
+        self
+    }
+
+    /// Sets [`Capabilities::hardlink_copyup`].
+    #[must_use]
+    pub const fn hardlink_copyup(mut self, hardlink_copyup: HardlinkCopyup) -> Self {
+        self.hardlink_copyup = hardlink_copyup;
+        self
+    }
+
+    /// Sets [`Capabilities::sparse`].
+    #[must_use]
+    pub const fn sparse(mut self, sparse: Sparse) -> Self {
+        self.sparse = sparse;
         self
     }
 }

@@ -25,6 +25,8 @@ pub mod trace;
 pub mod tree;
 
 pub use backend::SnapshotBackend;
-pub use capability::{Capabilities, CommitConsistency, Layers, Nested, Reclaim};
+pub use capability::{
+    Capabilities, CommitConsistency, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
+};
 pub use error::{Error, ErrorKind, Result, kind_of};
 pub use id::{Chain, LayerId, Node, NodeId, WorkId};

@@ -3,18 +3,22 @@
 //! A suite is a list of [`harness::Case`]s. The harness runs each of them on
 //! every lane (a kind of place for the root), with a [`fixture::Fixture`] of
 //! its own, and fails a case that leaks anything. [`oracle`] compares trees in
-//! everything that a file system keeps.
+//! everything that a file system keeps. A [`script`] is a random list of [`edit`]s,
+//! commits and branches, played on a backend and on plain directories at once.
 
 #![expect(clippy::expect_used, reason = "a fixture that cannot be set up must fail the case at once")]
 
 mod call;
 mod consistency;
+mod driver;
+pub mod edit;
 pub mod fixture;
 pub mod harness;
 pub mod lane;
 mod leaks;
 pub mod oracle;
 mod rootfs;
+pub mod script;
 mod site;
 pub mod surroundings;
 mod tree;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 /// Holes are compared in units of this, the smallest block of the file systems
 /// that the lanes have.
 const BLOCK: u64 = 4096;
+const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
 
 /// Differences that are told; more would say nothing new.
 const TOLD: usize = 50;
@@ -35,9 +36,11 @@ struct Entry {
     /// The first path of the same inode, where it has several.
     linked_with: Option<PathBuf>,
     target: Option<PathBuf>,
-    /// Of the data alone, with its places.
+    /// Of every block that is not all zeros, with its place; so that it says
+    /// nothing of holes.
     content: Option<String>,
-    /// Where there is data, in blocks: first, and first after it.
+    /// Where there is data, in blocks: first, and first after it. What is
+    /// between is holes.
     data: Vec<(u64, u64)>,
     attributes: BTreeMap<String, String>,
 }
@@ -113,13 +116,17 @@ fn contents(path: &Path, size: u64) -> (String, Vec<(u64, u64)>) {
             Some(last) if last.1 >= first => last.1 = after,
             _ => data.push((first, after)),
         }
-        let mut here = start;
+        let mut here = first * BLOCK;
         while here < end {
             let most = buffer.len().min(usize::try_from(end - here).unwrap_or(usize::MAX));
-            let length = file.read_at(&mut buffer[..most], here).expect("read a file");
-            assert!(length > 0, "{} became shorter", path.display());
-            hash.update(&buffer[..length]);
-            here += length as u64;
+            file.read_exact_at(&mut buffer[..most], here).expect("read a file");
+            for block in buffer[..most].chunks(ZEROS.len()) {
+                if *block != ZEROS[..block.len()] {
+                    hash.update((here / BLOCK).to_le_bytes());
+                    hash.update(block);
+                }
+                here += block.len() as u64;
+            }
         }
         at = end;
     }
@@ -198,6 +205,16 @@ impl Tree {
     pub fn without_time(mut self, path: &str) -> Self {
         if let Some(entry) = self.0.get_mut(Path::new(path)) {
             entry.modified = 0;
+        }
+        self
+    }
+
+    /// The tree with all holes forgotten, which read as zeros: for where they
+    /// may be filled.
+    #[must_use]
+    pub fn without_holes(mut self) -> Self {
+        for entry in self.0.values_mut() {
+            entry.data.clear();
         }
         self
     }

@@ -14,6 +14,7 @@ use mocker_conformance::harness::Case;
 use crate::background;
 
 mod debian;
+mod declared;
 mod everything;
 mod moving;
 mod overlap;
@@ -31,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         moving::cases,
         stopped::cases,
         debian::cases,
+        declared::cases,
     ] {
         cases.extend(part());
     }

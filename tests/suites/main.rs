@@ -23,6 +23,7 @@ mod living;
 mod names;
 mod pool;
 mod processes;
+mod random;
 mod run;
 mod storm;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ("cli", cli::cases()),
         ("crash", crash::cases()),
         ("hostile", hostile::cases()),
+        ("random", random::cases()),
         ("pool", pool::cases()),
         ("storm", storm::cases()),
     ];

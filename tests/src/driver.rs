@@ -1,0 +1,42 @@
+//! The backend of a lane itself, beneath the program: for what it declares, and
+//! for calls by the thousand.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mocker_core::backend::{Capabilities, Driver, SnapshotBackend};
+
+use crate::fixture::Fixture;
+use crate::lane::Lane;
+
+impl Lane {
+    fn driver(self) -> &'static Driver {
+        match self {
+            Self::BtrfsNative | Self::BtrfsPool => &mocker_backend_btrfs::DRIVER,
+            Self::OverlayExt4 | Self::OverlayBtrfs | Self::OverlayXfs => &mocker_backend_overlay::DRIVER,
+            Self::Copy => &mocker_backend_copy::DRIVER,
+        }
+    }
+}
+
+impl Fixture {
+    /// The backend at the case's root, opened as the program opens it.
+    pub fn open_backend(&self) -> Arc<dyn SnapshotBackend> {
+        if !self.root().exists() {
+            std::fs::DirBuilder::new().mode(0o700).create(self.root()).expect("make the root");
+        }
+        (self.lane().driver().open)(self.root()).expect("open the backend")
+    }
+
+    /// What the lane's backend declares about itself.
+    pub fn capabilities(&self) -> Capabilities {
+        self.open_backend().capabilities()
+    }
+
+    /// A directory for anything, on the file system that the backend's trees lie
+    /// on.
+    pub fn beside_the_trees(&self) -> PathBuf {
+        self.nodes_directory(self.lane().backend()).with_file_name("beside")
+    }
+}

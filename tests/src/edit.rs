@@ -1,0 +1,245 @@
+//! Changes of a tree as values, which do the same to any directory: to a plain
+//! one, to a subvolume, or to what an overlay shows.
+//!
+//! What an edit does is the same on every side, its refusal included, so that
+//! two sides can be compared step by step:
+//!
+//! - Paths are relative, are resolved beneath the top, and lead through no
+//!   symlink (`ELOOP`); `.` is the top itself.
+//! - Data is written to regular files only (`EINVAL`). Whoever opens a device
+//!   or a FIFO opens what it stands for, which is no part of a tree.
+//! - A rename onto a directory that is not empty is refused before the kernel is
+//!   asked (`ENOTEMPTY`). XFS says `EEXIST`; and ext4 beneath an overlay changes
+//!   the time of the directory that the source is in when it refuses, because it
+//!   takes a whiteout back there (`ext4_resetent` of fs/ext4/namei.c, Linux 6.18).
+//! - An ACL that is not there cannot be removed (`ENODATA`), like any attribute.
+//!   File systems say yes to that, an overlay says no.
+//! - The modification times that an edit makes the kernel set are set again, to
+//!   a time that follows from the number of the step. A clock would give two
+//!   sides two times; like this every nanosecond can be compared. Times that an
+//!   edit must leave alone are not touched, and so a change of them shows. A
+//!   directory that moves is one that it may change: it has another `..` then,
+//!   which XFS notes beneath an overlay (`xfs_cross_rename`) and others do not.
+//!
+//! The file mode mask of the process applies, as to everybody.
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::io::{Errno, Result};
+
+mod place;
+#[cfg(test)]
+mod tests;
+
+use place::Place;
+pub use place::stamp;
+
+/// One change of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the system calls")]
+pub enum Edit {
+    /// Makes an empty file where nothing is.
+    Create { path: PathBuf, mode: u32 },
+    /// Writes the same byte so many times.
+    Write { path: PathBuf, at: u64, length: usize, byte: u8 },
+    /// Writes behind the end.
+    Append { path: PathBuf, length: usize, byte: u8 },
+    /// Sets the length; what comes new is a hole.
+    Truncate { path: PathBuf, size: u64 },
+    /// Removes a name of anything but a directory.
+    Unlink { path: PathBuf },
+    /// Makes a directory.
+    MakeDirectory { path: PathBuf, mode: u32 },
+    /// Removes an empty directory.
+    RemoveDirectory { path: PathBuf },
+    /// Gives anything another name, in place of what has that.
+    Rename { from: PathBuf, to: PathBuf },
+    /// Gives anything but a directory one more name.
+    Link { from: PathBuf, to: PathBuf },
+    /// Makes a symlink.
+    Symlink { path: PathBuf, target: PathBuf },
+    /// Sets all twelve bits of the mode; not of a symlink, which has none.
+    Chmod { path: PathBuf, mode: u32 },
+    /// Sets owner and group.
+    Chown { path: PathBuf, uid: u32, gid: u32 },
+    /// Sets an extended attribute, as an ACL is one too.
+    SetAttribute { path: PathBuf, name: &'static str, value: Vec<u8> },
+    /// Removes an extended attribute.
+    RemoveAttribute { path: PathBuf, name: &'static str },
+    /// Makes a FIFO, a socket, or a device with this number.
+    MakeNode { path: PathBuf, kind: FileType, mode: u32, device: u64 },
+}
+
+impl Edit {
+    /// Does it to the tree below `top`, as step `step` of whatever it belongs
+    /// to.
+    ///
+    /// # Errors
+    /// What the kernel answers; the tree is as it was then.
+    pub fn apply(&self, top: BorrowedFd<'_>, step: u64) -> Result<()> {
+        match self {
+            Self::Create { path, mode } => {
+                let place = Place::of(top, path)?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                rustix::fs::openat(&place.parent, place.name, flags, Mode::from_raw_mode(*mode))?;
+                place.stamp_both(step)
+            }
+            Self::Write { path, at, length, byte } => write(top, path, step, Some(*at), *length, *byte),
+            Self::Append { path, length, byte } => write(top, path, step, None, *length, *byte),
+            Self::Truncate { path, size } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::ftruncate(place.open_file(OFlags::empty())?, *size)?;
+                place.stamp(step)
+            }
+            Self::Unlink { path } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::unlinkat(&place.parent, place.name, AtFlags::empty())?;
+                place.stamp_parent(step)
+            }
+            Self::MakeDirectory { path, mode } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::mkdirat(&place.parent, place.name, Mode::from_raw_mode(*mode))?;
+                place.stamp_both(step)
+            }
+            Self::RemoveDirectory { path } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::unlinkat(&place.parent, place.name, AtFlags::REMOVEDIR)?;
+                place.stamp_parent(step)
+            }
+            Self::Rename { from, to } => {
+                let (from, to) = (Place::of(top, from)?, Place::of(top, to)?);
+                let is_directory = from.kind()? == FileType::Directory;
+                if is_directory && to.is_full_directory()? {
+                    return Err(Errno::NOTEMPTY);
+                }
+                rustix::fs::renameat(&from.parent, from.name, &to.parent, to.name)?;
+                if is_directory {
+                    to.stamp(step)?;
+                }
+                from.stamp_parent(step)?;
+                to.stamp_parent(step)
+            }
+            Self::Link { from, to } => {
+                let (from, to) = (Place::of(top, from)?, Place::of(top, to)?);
+                rustix::fs::linkat(&from.parent, from.name, &to.parent, to.name, AtFlags::empty())?;
+                to.stamp_parent(step)
+            }
+            Self::Symlink { path, target } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::symlinkat(target, &place.parent, place.name)?;
+                place.stamp_both(step)
+            }
+            Self::Chmod { path, mode } => {
+                let place = Place::of(top, path)?;
+                if place.kind()? == FileType::Symlink {
+                    return Err(Errno::OPNOTSUPP);
+                }
+                rustix::fs::chmodat(&place.parent, place.name, Mode::from_raw_mode(*mode), AtFlags::empty())
+            }
+            Self::Chown { path, uid, gid } => {
+                let place = Place::of(top, path)?;
+                let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
+                rustix::fs::chownat(
+                    &place.parent,
+                    place.name,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )
+            }
+            Self::SetAttribute { path, name, value } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::lsetxattr(place.by_path(), *name, value, XattrFlags::empty())
+            }
+            Self::RemoveAttribute { path, name } => {
+                let place = Place::of(top, path)?;
+                rustix::fs::lgetxattr(place.by_path(), *name, &mut [0; 0])?;
+                rustix::fs::lremovexattr(place.by_path(), *name)
+            }
+            Self::MakeNode { path, kind, mode, device } => {
+                let place = Place::of(top, path)?;
+                let mode = Mode::from_raw_mode(*mode);
+                rustix::fs::mknodat(&place.parent, place.name, *kind, mode, *device)?;
+                place.stamp_both(step)
+            }
+        }
+    }
+
+    /// What is changed itself, of everything but directories: its content, its
+    /// attributes, or how many names it has.
+    pub fn subject(&self) -> Option<&Path> {
+        match self {
+            Self::Write { path, .. }
+            | Self::Append { path, .. }
+            | Self::Truncate { path, .. }
+            | Self::Chmod { path, .. }
+            | Self::Chown { path, .. }
+            | Self::SetAttribute { path, .. }
+            | Self::RemoveAttribute { path, .. }
+            | Self::Rename { from: path, .. }
+            | Self::Link { from: path, .. } => Some(path),
+            Self::Create { .. }
+            | Self::Unlink { .. }
+            | Self::MakeDirectory { .. }
+            | Self::RemoveDirectory { .. }
+            | Self::Symlink { .. }
+            | Self::MakeNode { .. } => None,
+        }
+    }
+}
+
+fn write(
+    top: BorrowedFd<'_>,
+    path: &Path,
+    step: u64,
+    at: Option<u64>,
+    length: usize,
+    byte: u8,
+) -> Result<()> {
+    let place = Place::of(top, path)?;
+    let file = place.open_file(if at.is_none() { OFlags::APPEND } else { OFlags::empty() })?;
+    let data = vec![byte; length];
+    let mut done = 0;
+    while done < length {
+        done += match at {
+            Some(at) => rustix::io::pwrite(&file, &data[done..], at + done as u64)?,
+            None => rustix::io::write(&file, &data[done..])?,
+        };
+    }
+    drop(file);
+    place.stamp(step)
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { path, mode } => write!(f, "create {path:?} {mode:o}"),
+            Self::Write { path, at, length, byte } => {
+                write!(f, "write {path:?} at {at}: {length} times {byte:#04x}")
+            }
+            Self::Append { path, length, byte } => write!(f, "append {path:?}: {length} times {byte:#04x}"),
+            Self::Truncate { path, size } => write!(f, "truncate {path:?} to {size}"),
+            Self::Unlink { path } => write!(f, "unlink {path:?}"),
+            Self::MakeDirectory { path, mode } => write!(f, "mkdir {path:?} {mode:o}"),
+            Self::RemoveDirectory { path } => write!(f, "rmdir {path:?}"),
+            Self::Rename { from, to } => write!(f, "rename {from:?} to {to:?}"),
+            Self::Link { from, to } => write!(f, "link {from:?} as {to:?}"),
+            Self::Symlink { path, target } => write!(f, "symlink {path:?} to {target:?}"),
+            Self::Chmod { path, mode } => write!(f, "chmod {path:?} {mode:o}"),
+            Self::Chown { path, uid, gid } => write!(f, "chown {path:?} {uid}:{gid}"),
+            Self::SetAttribute { path, name, value } => match value.first() {
+                Some(first) if value.len() > 8 && value.iter().all(|byte| byte == first) => {
+                    write!(f, "setxattr {path:?} {name}: {} times {first:#04x}", value.len())
+                }
+                _ => write!(f, "setxattr {path:?} {name}={}", value.escape_ascii()),
+            },
+            Self::RemoveAttribute { path, name } => write!(f, "removexattr {path:?} {name}"),
+            Self::MakeNode { path, kind, mode, device } => {
+                write!(f, "mknod {path:?} {kind:?} {mode:o} {device:#x}")
+            }
+        }
+    }
+}

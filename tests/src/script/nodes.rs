@@ -1,0 +1,96 @@
+//! The backend's side: the calls of the trait, in the order in which the engine
+//! makes them, and the views of its trees.
+
+use std::cell::Cell;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use mocker_core::backend::{
+    Access, Capabilities, Chain, Node, NodeId, Reclaim, Rootfs, Seal, Sealed, SnapshotBackend, Then, WorkId,
+    WorkState, complete,
+};
+use mocker_core::mount::View;
+
+use super::How;
+use super::player::during;
+use crate::oracle::{self, Tree};
+
+/// A backend, and the numbers that its nodes get.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) backend: Arc<dyn SnapshotBackend>,
+    next: Cell<u64>,
+}
+
+impl Nodes {
+    pub(super) fn of(backend: Arc<dyn SnapshotBackend>) -> Self {
+        Self { backend, next: Cell::new(1) }
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    /// A number that no node ever had.
+    fn fresh(&self) -> NodeId {
+        self.next.set(self.next.get() + 1);
+        NodeId(self.next.get())
+    }
+
+    pub(super) fn create(&self, base: &Chain) -> Result<WorkId, String> {
+        let work = WorkId(self.fresh());
+        complete(self.backend.create(work, base)).map_err(during("create a work area"))?;
+        Ok(work)
+    }
+
+    /// Freezes a work area; whatever is not wanted any more is deleted.
+    pub(super) fn snapshot(&self, work: WorkId, base: &Chain, how: How) -> Result<Sealed, String> {
+        let spare = self.fresh();
+        let seal = Seal {
+            work,
+            base,
+            state: if how == How::Paused { WorkState::Paused } else { WorkState::Idle },
+            spare,
+            then: if how == How::Consume { Then::Consume } else { Then::Continue },
+            flatten: false,
+            leave_out: &[],
+        };
+        let sealed = complete(self.backend.snapshot(seal)).map_err(during("snapshot"))?;
+        match (how, sealed.work) {
+            (How::Consume, None) => self.delete(if sealed.layer.0 == spare { work.0 } else { spare })?,
+            (How::Idle | How::Paused, Some(lives)) => {
+                let roles = [sealed.layer.0, lives.0];
+                if roles != [work.0, spare] && roles != [spare, work.0] {
+                    return Err(format!(
+                        "snapshot of node {} with spare {spare} answered {sealed:?}",
+                        work.0
+                    ));
+                }
+            }
+            _ => return Err(format!("snapshot ({how:?}) answered {sealed:?}")),
+        }
+        Ok(sealed)
+    }
+
+    pub(super) fn delete(&self, node: NodeId) -> Result<(), String> {
+        complete(self.backend.delete(node)).map_err(during("delete a node"))?;
+        // Else the space of many scripts would pile up.
+        if self.capabilities().reclaim == Reclaim::Backend {
+            complete(self.backend.reclaim()).map_err(during("reclaim"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn view(&self, node: Node, base: &Chain, access: Access) -> Result<View, String> {
+        let rootfs: Rootfs =
+            complete(self.backend.rootfs(node, base, access)).map_err(during("ask for a tree"))?;
+        View::open(&rootfs).map_err(during("open a tree"))
+    }
+}
+
+/// Looks at a tree that has no place among the mounts.
+pub(super) fn look(view: &View) -> Tree {
+    // The dot makes it the directory, not the link in /proc.
+    oracle::look(&Path::new("/proc/self/fd").join(view.top().as_raw_fd().to_string()).join("."))
+}
