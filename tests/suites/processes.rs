@@ -60,27 +60,23 @@ pub(crate) fn left_of(killed: u32, trees: &[impl AsRef<Path>]) -> BTreeSet<Proce
     let of_group =
         pids().filter_map(Process::of).filter(|(_, group)| *group == killed).map(|(found, _)| found);
     let mut found: BTreeSet<_> = of_group.collect();
-    let marks: Vec<_> = trees.iter().filter_map(|tree| mark_of_overlay(tree.as_ref())).collect();
+    let groups: Vec<_> = trees.iter().flat_map(|tree| groups_of(tree.as_ref())).collect();
     let inside = |pid: &u32| {
-        let mounts = || std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let group = || std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         identity(format!("/proc/{pid}/root/.").as_ref()).is_some_and(|root| roots.contains(&root))
-            || (!marks.is_empty() && marks.iter().any(|mark| mounts().contains(mark.as_str())))
+            || (!groups.is_empty()
+                && group().lines().any(|line| groups.iter().any(|own| line.ends_with(own))))
     };
     found.extend(pids().filter(inside).filter_map(Process::of).map(|(found, _)| found));
     found
 }
 
-/// What the mounts of a container tell of the root that it belongs to, where its
-/// own root is an overlay, which is no directory on the host: the files that are
-/// bound over its `/etc/hosts` and the like.
-fn mark_of_overlay(tree: &Path) -> Option<String> {
-    let root = tree.ancestors().nth(4).filter(|root| tree.starts_with(root.join("overlay/nodes")))?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    // The fields are: id, parent, device, what is shown of it, mount point (proc_pid_mountinfo(5)).
-    let mounted = |path: &Path| {
-        let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        fields.rev().find(|fields| Path::new(fields[4]) == path).map(|fields| fields[2].to_owned())
-    };
-    let (mount, device) = root.ancestors().find_map(|path| Some((path, mounted(path)?)))?;
-    Some(format!(" {device} /{}/containers/ps_", root.strip_prefix(mount).ok()?.display()))
+/// The control groups of all containers of the root that an overlay's tree
+/// belongs to: a container's root is no directory on the host there, by which
+/// its processes could be found.
+fn groups_of(tree: &Path) -> Vec<String> {
+    let root = tree.ancestors().nth(4).filter(|root| tree.starts_with(root.join("overlay/nodes")));
+    let listed = root.and_then(|root| std::fs::read_dir(root.join("containers")).ok());
+    let ids = listed.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    ids.map(|id| format!("/mocker/{id}")).collect()
 }

@@ -1,13 +1,12 @@
 //! The files of the host's making that a container sees: `resolv.conf`,
 //! `hosts` and `hostname`.
 //!
-//! They lie in the container's own directory, beside its log, and are
-//! bind-mounted: what the command writes into them stays there and never gets
-//! into an image.
+//! They lie in memory and are bind-mounted: what the command writes into them
+//! never gets into an image, and is gone when it ends.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -16,10 +15,6 @@ use crate::tree::leave_out::TargetKind;
 
 /// The most that is taken over from the host's own files.
 const LONGEST: u64 = 1 << 20;
-
-const RESOLV_CONF: &str = "resolv.conf";
-const HOSTS: &str = "hosts";
-const HOSTNAME: &str = "hostname";
 
 /// Directories that the sandbox mounts.
 const DIRECTORIES: [&str; 3] = ["proc", "sys", "dev"];
@@ -31,15 +26,8 @@ pub(super) fn wanted_targets() -> Vec<(PathBuf, TargetKind)> {
     directories.chain(files.iter().map(|name| (PathBuf::from(name), TargetKind::File))).collect()
 }
 
-/// The files, as they will lie in `directory`.
-pub(super) fn bound(directory: &Path) -> Vec<BoundFile> {
-    let bound = |name| BoundFile { source: directory.join(name), target: Path::new("/etc").join(name) };
-    [RESOLV_CONF, HOSTS, HOSTNAME].map(bound).into()
-}
-
-/// Writes the files into `directory`, which is made where it is missing.
-pub(super) fn write(directory: &Path, hostname: &str, network: Network) -> Result<()> {
-    make_directory(directory)?;
+/// The files, with what is in them when the command starts.
+pub(super) fn files(hostname: &str, network: Network) -> Result<Vec<BoundFile>> {
     let hosts = match network {
         Network::Host => host_file("/etc/hosts")?,
         Network::None => "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".into(),
@@ -49,12 +37,12 @@ pub(super) fn write(directory: &Path, hostname: &str, network: Network) -> Resul
         Network::Host => host_file("/etc/resolv.conf")?,
         Network::None => Vec::new(),
     };
-    let contents = [
-        (RESOLV_CONF, resolv),
-        (HOSTS, [hosts, own_name.into_bytes()].concat()),
-        (HOSTNAME, format!("{hostname}\n").into_bytes()),
-    ];
-    contents.iter().try_for_each(|(name, content)| write_file(&directory.join(name), content))
+    let bound = |name, content| BoundFile { content, target: Path::new("/etc").join(name) };
+    Ok(vec![
+        bound("resolv.conf", resolv),
+        bound("hosts", [hosts, own_name.into_bytes()].concat()),
+        bound("hostname", format!("{hostname}\n").into_bytes()),
+    ])
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<()> {
@@ -64,16 +52,6 @@ pub(super) fn make_directory(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn write_file(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
-        // Whatever the umask: the command may run as any user.
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.write_all(content)
-    };
-    write().map_err(|error| Error::io(format_args!("cannot write '{}'", path.display()), error))
 }
 
 /// One of the host's own files; nothing where the host has none.

@@ -169,7 +169,6 @@ impl Engine {
     fn spawn(&self, of: &Container) -> Result<Spawned> {
         let backend = complete(self.backend(&of.backend))?;
         let pauses = backend.capabilities().commit_running != CommitConsistency::Stopped;
-        let place = self.root.container(&of.id);
         let working_dir = &of.config.working_dir;
         let spec = Spec {
             argv: of.argv.clone(),
@@ -177,10 +176,9 @@ impl Engine {
             cwd: PathBuf::from(if working_dir.is_empty() { "/" } else { working_dir }),
             user: of.config.user.clone(),
             hostname: of.hostname.clone(),
-            files: host_files::bound(&place),
+            files: host_files::files(&of.hostname, of.network)?,
             network: of.network,
             cgroup: pauses.then(|| of.id.clone()),
-            place,
         };
         let lease = self.lease()?;
         let spawned = sandbox::spawn(&spec, lease.lock())
@@ -209,7 +207,6 @@ impl Engine {
     fn ready(&self, of: &Container, spawned: Spawned) -> Result<Ready> {
         let view = View::open(&complete(self.rootfs(of))?)?;
         spawned.show(view.detached()?.as_fd())?;
-        host_files::write(&self.root.container(&of.id), &of.hostname, of.network)?;
         let missing = leave_out::plan(view.top(), &host_files::wanted_targets())
             .map_err(|error| error.context(format_args!("cannot run container {}", of.id)))?;
         Ok(Ready { spawned, view, missing })
@@ -226,7 +223,9 @@ impl Engine {
         drop(view);
         crash_point!("run.after-targets");
         let held = spawned.build()?;
-        let log = LogWriter::open(self.root.container(&this.id).join("log"))?;
+        let directory = self.root.container(&this.id);
+        host_files::make_directory(&directory)?;
+        let log = LogWriter::open(directory.join("log"))?;
         let process = held.identity();
         self.store.write(Durability::Quick, |tx| container::set_running(tx, &this.id, process, now()))?;
         this.process = Some(process);

@@ -46,28 +46,23 @@ impl Command {
             let path = env.iter().find(|(key, _)| key == b"PATH").map_or(DEFAULT_PATH, |(_, value)| value);
             path.split(|byte| *byte == b':').map(|directory| beneath(directory, name)).collect()
         };
-        let terminated = |bytes: Vec<u8>, what: &str| {
-            CString::new(bytes)
-                .map_err(|_| Error::new(ErrorKind::InvalidInput, format!("{what} holds a NUL byte")))
-        };
-        let variable = |(name, value): &(Vec<u8>, Vec<u8>)| {
-            if name.is_empty() || name.contains(&b'=') {
-                let text = format!("'{}' cannot be the name of a variable", shown(OsStr::from_bytes(name)));
-                return Err(Error::new(ErrorKind::InvalidInput, text));
-            }
-            terminated([name, &b"="[..], value].concat(), "the environment")
-        };
         Ok(Self {
             argv: argv
                 .iter()
                 .map(|arg| terminated(arg.as_ref().as_bytes().to_vec(), "an argument"))
                 .collect::<Result<_>>()?,
-            env: env.iter().map(variable).collect::<Result<_>>()?,
+            env: env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_>>()?,
             candidates: candidates
                 .into_iter()
                 .map(|path| terminated(path, "the PATH"))
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// Adds a variable to its environment.
+    pub(super) fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        self.env.push(variable(name.as_bytes(), value)?);
+        Ok(())
     }
 
     /// Has the kernel begin to read the command's program: a fresh snapshot of
@@ -135,6 +130,18 @@ impl Command {
     fn name(&self) -> String {
         self.argv.first().map(|name| shown(OsStr::from_bytes(name.to_bytes()))).unwrap_or_default()
     }
+}
+
+fn terminated(bytes: Vec<u8>, what: &str) -> Result<CString> {
+    CString::new(bytes).map_err(|_| Error::new(ErrorKind::InvalidInput, format!("{what} holds a NUL byte")))
+}
+
+fn variable(name: &[u8], value: &[u8]) -> Result<CString> {
+    if name.is_empty() || name.contains(&b'=') {
+        let text = format!("'{}' cannot be the name of a variable", shown(OsStr::from_bytes(name)));
+        return Err(Error::new(ErrorKind::InvalidInput, text));
+    }
+    terminated([name, &b"="[..], value].concat(), "the environment")
 }
 
 /// An empty entry of `PATH` is the working directory (environ(7)).

@@ -83,10 +83,10 @@ fn run(control: Option<OsString>, verbosity: Option<OsString>, network: Option<O
 /// Does all but the last step, as the supervisor says; `None` where it has
 /// nothing to say any more.
 fn prepare(control: &mut UnixStream, network: Network) -> Result<Option<Command>> {
-    let ready = Ready::make(network)?;
     let Some(spec) = wire::receive_order(&*control) else { return Ok(None) };
+    let ready = Ready::make(&spec, network)?;
     let Some(tree) = wire::receive_tree(control) else { return Ok(None) };
-    Command::new(&spec.argv, &spec.env)?.read_ahead(tree.as_fd());
+    ready.command.read_ahead(tree.as_fd());
     if !hears(control, BUILD) {
         return Ok(None);
     }
@@ -105,36 +105,40 @@ pub(super) fn argv(control: RawFd, verbosity: u8, network: Network) -> [String; 
     [NAME.to_owned(), control.to_string(), verbosity.to_string(), network.to_owned()]
 }
 
-/// All of a container that does not depend on what it will run, made while the
-/// supervisor sees to its tree.
+/// All of a container that does not depend on its tree, made while the
+/// supervisor sees to that.
 struct Ready {
     devices: Devices,
     views: KernelViews,
+    files: Vec<OwnedFd>,
+    command: Command,
 }
 
 impl Ready {
-    fn make(network: Network) -> Result<Self> {
+    fn make(spec: &Spec, network: Network) -> Result<Self> {
         let _shown_by_ps = set_name(c"mocker-init");
+        let command = Command::new(&spec.argv, &spec.env)?;
         mounts::make_private()?;
         umask(Mode::empty());
         story!("making /dev, /proc and /sys of the container");
         // What must come from the host is taken while it is in sight.
-        let ready = Self { devices: Devices::make()?, views: KernelViews::make()? };
+        let (devices, views) = (Devices::make()?, KernelViews::make()?);
+        let files = mounts::make_files(&spec.files)?;
+        mounts::leave_host()?;
         if network == Network::None {
             bring_loopback_up()?;
         }
         // A session of its own, so that a terminal's Ctrl-C comes through the supervisor only.
         setsid().map_err(|error| Error::io("cannot start a session", error))?;
         sys::join_new_session_keyring().map_err(|error| Error::io("cannot make a session keyring", error))?;
-        Ok(ready)
+        Ok(Self { devices, views, files, command })
     }
 
     /// Builds the container around this process, and cuts its rights.
     fn build(self, spec: &Spec, tree: &OwnedFd) -> Result<Command> {
-        let files = mounts::detach_files(&spec.files)?;
         story!("making the container's tree the root directory");
-        let root = mounts::enter(tree.as_fd(), &spec.place)?;
-        mounts::bind_files(root.as_fd(), &spec.files, &files)?;
+        let root = mounts::enter(tree.as_fd())?;
+        mounts::bind_files(root.as_fd(), &spec.files, &self.files)?;
         let dev = self.devices.put_in_place(root.as_fd())?;
         self.views.put_in_place(root.as_fd(), dev.as_fd())?;
         rustix::system::sethostname(spec.hostname.as_bytes()).map_err(|error| {
@@ -145,11 +149,10 @@ impl Ready {
 
         let identity = user::look_up(root.as_fd(), &spec.user)?;
         enter_working_directory(&root, &spec.cwd)?;
-        let mut env = spec.env.clone();
-        if !env.iter().any(|(name, _)| name == b"HOME") {
-            env.push((b"HOME".to_vec(), identity.home.clone()));
+        let mut command = self.command;
+        if !spec.env.iter().any(|(name, _)| name == b"HOME") {
+            command.set("HOME", &identity.home)?;
         }
-        let command = Command::new(&spec.argv, &env)?;
         own_the_pipes(identity.uid)?;
         story!("giving up all rights but a container's, as user {}", identity.uid);
         capabilities::give_up_rights(&identity)?;

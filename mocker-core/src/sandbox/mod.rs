@@ -47,9 +47,6 @@ pub use supervise::Ended;
 /// What to run, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// A directory of the engine, absolute. In the container's own mount
-    /// namespace its tree is mounted over it on the way to becoming the root.
-    pub place: PathBuf,
     /// The command and its arguments; not empty. A command without a slash is
     /// looked up in the `PATH` of [`Spec::env`], inside the root.
     pub argv: Vec<OsString>,
@@ -63,8 +60,7 @@ pub struct Spec {
     pub user: String,
     /// The host name, at most 64 bytes.
     pub hostname: String,
-    /// Files of the engine to be seen in the container; they must be there
-    /// when it is built.
+    /// Files of the engine to be seen in the container.
     pub files: Vec<BoundFile>,
     /// Which network the container sees.
     pub network: Network,
@@ -84,11 +80,12 @@ pub enum Network {
     None,
 }
 
-/// A file of the engine, bind-mounted over one of the container.
+/// A file in memory, bind-mounted over one of the container. What is written
+/// into it is gone with the container's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundFile {
-    /// The file on the host, made by the engine.
-    pub source: PathBuf,
+    /// What is in it at first. It belongs to root, mode 0644.
+    pub content: Vec<u8>,
     /// The regular file in the container that it covers; symbolic links on the
     /// way are resolved inside the root.
     pub target: PathBuf,

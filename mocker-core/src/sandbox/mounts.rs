@@ -4,6 +4,7 @@
 //! 5.2, with mount_setattr 5.12), in a mount namespace that belongs to the
 //! container alone, so that nothing is left when its processes are gone.
 
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -43,6 +44,10 @@ const MASKED_IN_SYS: &[&str] = &["firmware", "devices/virtual/powercap"];
 /// What changes the host through `/proc`, from the same list.
 const READ_ONLY_IN_PROC: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
+/// A directory that every host has. What is mounted there is so in the
+/// container's namespace alone, and goes with the host's root.
+const ANY_PLACE: &str = "/proc";
+
 /// `PROC_SUPER_MAGIC` and `SYSFS_MAGIC` of linux/magic.h.
 const PROC_MAGIC: u64 = 0x9fa0;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
@@ -55,61 +60,75 @@ pub(super) fn make_private() -> Result<()> {
     .map_err(|error| Error::io("cannot make the mounts of the container private", error))
 }
 
-/// The engine's files, as detached mounts; to be taken before the root
-/// changes, because afterwards the host's paths are out of reach.
-pub(super) fn detach_files(files: &[BoundFile]) -> Result<Vec<OwnedFd>> {
-    files
-        .iter()
-        .map(|file| {
-            let shown = shown(&file.source);
-            let mount = clone_mount(CWD, &file.source)
-                .map_err(|error| Error::io(format!("cannot take the file {shown}"), error))?;
-            if root::kind(mount.as_fd()).ok() != Some(FileType::RegularFile) {
-                return Err(Error::new(ErrorKind::InvalidInput, format!("{shown} is not a regular file")));
-            }
-            sys::mount_setattr(mount.as_fd(), INERT)
-                .map_err(|error| Error::io(format!("cannot restrict the mount of {shown}"), error))?;
-            Ok(mount)
-        })
-        .collect()
-}
-
-/// Makes `tree`, a detached mount, the root of this mount namespace and lets
-/// go of the old one; answers a descriptor of the new root. On the way there
-/// it lies over `place`.
+/// Leaves the host's files for good: an empty directory in memory becomes the
+/// root of this mount namespace. What is needed of the host must be open.
 ///
-/// The tree is mounted without devices: the container has `CAP_MKNOD`, and
-/// could otherwise open the host's disks. It is mounted without set-id too;
-/// no_new_privs makes that void for its programs anyway, but a file that has
-/// capabilities would also make the kernel forget the parent-death signal.
-pub(super) fn enter(tree: BorrowedFd<'_>, place: &Path) -> Result<OwnedFd> {
-    let shown = shown(place);
-    let failed = |error: Errno| Error::io("cannot make the container's tree the root", error);
+/// The tree is later mounted over that directory, as an initramfs is left
+/// (switch_root(8)), and nothing waits for the host's mounts then: letting go of
+/// them takes the kernel a grace period of RCU.
+pub(super) fn leave_host() -> Result<()> {
+    let failed = |error: Errno| Error::io("cannot leave the host's files", error);
+    let stage = new_mount("tmpfs", &[("size", "0"), ("mode", "755")], INERT | READ_ONLY).map_err(failed)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = openat(CWD, place, flags, Mode::empty()).map_err(failed)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    trace::kernel_call("mount_setattr(2)", "the tree, private, nodev, nosuid", || {
-        sys::mount_setattr(tree, attributes)
-    })
-    .map_err(|error| Error::io("cannot mount the container's tree without devices", error))?;
-    attach(tree, place.as_fd(), &shown).map_err(failed)?;
-    rustix::process::fchdir(tree).map_err(failed)?;
-    trace::kernel_call("pivot_root(2)", &shown, || rustix::process::pivot_root(".", ".")).map_err(
-        |error| {
+    let place = openat(CWD, ANY_PLACE, flags, Mode::empty()).map_err(failed)?;
+    attach(stage.as_fd(), place.as_fd(), "a place of the host, to become the root").map_err(failed)?;
+    rustix::process::fchdir(&stage).map_err(failed)?;
+    trace::kernel_call("pivot_root(2)", "an empty directory", || rustix::process::pivot_root(".", "."))
+        .map_err(|error| {
             let error = failed(error);
             match error.kind() {
                 ErrorKind::InvalidInput => error.with_hint("the host's own root must not be an initramfs"),
                 _ => error,
             }
-        },
-    )?;
+        })?;
     // The old root now lies on top of the new one, at the same place (pivot_root(2)).
     trace::kernel_call("umount2(2)", format_args!("the host's root, MNT_DETACH"), || {
         unmount(".", UnmountFlags::DETACH)
     })
     .map_err(|error| Error::io("cannot let go of the host's root", error))?;
-    rustix::process::chdir("/").map_err(failed)?;
-    openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
+    rustix::process::chdir("/").map_err(failed)
+}
+
+/// Makes `tree`, a detached mount, the root of this process and of its mount
+/// namespace; answers a descriptor of it. Comes after [`leave_host`].
+///
+/// The tree is mounted without devices: the container has `CAP_MKNOD`, and
+/// could otherwise open the host's disks. It is mounted without set-id too;
+/// no_new_privs makes that void for its programs anyway, but a file that has
+/// capabilities would also make the kernel forget the parent-death signal.
+pub(super) fn enter(tree: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let failed = |error: Errno| Error::io("cannot make the container's tree the root", error);
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    trace::kernel_call("mount_setattr(2)", "the tree, private, nodev, nosuid", || {
+        sys::mount_setattr(tree, attributes)
+    })
+    .map_err(|error| Error::io("cannot mount the container's tree without devices", error))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let stage = openat(CWD, "/", flags, Mode::empty()).map_err(failed)?;
+    attach(tree, stage.as_fd(), "/").map_err(failed)?;
+    rustix::process::fchdir(tree).map_err(failed)?;
+    trace::kernel_call("chroot(2)", "the tree", || rustix::process::chroot(".")).map_err(failed)?;
+    openat(CWD, "/", flags, Mode::empty()).map_err(failed)
+}
+
+/// Makes files in memory, as detached mounts. The file mode creation mask must
+/// be 0. To be called before [`leave_host`], which takes away what the mounts
+/// were cloned from: only what is in place can be cloned.
+pub(super) fn make_files(files: &[BoundFile]) -> Result<Vec<OwnedFd>> {
+    let make = || {
+        let top = new_mount("tmpfs", &[("size", "4m"), ("mode", "755")], INERT)?;
+        let place = openat(CWD, ANY_PLACE, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        attach(top.as_fd(), place.as_fd(), "a place of the host, for a moment")?;
+        let make_one = |(number, file): (usize, &BoundFile)| {
+            let name = number.to_string();
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            let made = openat(&top, &name, flags, Mode::from_raw_mode(0o644))?;
+            std::fs::File::from(made).write_all(&file.content)?;
+            Ok(clone_mount(top.as_fd(), Path::new(&name))?)
+        };
+        files.iter().enumerate().map(make_one).collect::<std::io::Result<_>>()
+    };
+    make().map_err(|error| Error::io("cannot make files in memory", error))
 }
 
 /// Covers files of the container by files of the engine. All targets are

@@ -127,7 +127,6 @@ pub(super) fn receive_tree(stream: &UnixStream) -> Option<OwnedFd> {
 
 fn pack_spec(spec: &Spec) -> Vec<u8> {
     let mut order = Fields::default();
-    order.bytes(spec.place.as_os_str().as_bytes());
     order.number(spec.argv.len() as u64);
     spec.argv.iter().for_each(|arg| order.bytes(arg.as_bytes()));
     order.number(spec.env.len() as u64);
@@ -140,7 +139,7 @@ fn pack_spec(spec: &Spec) -> Vec<u8> {
     order.bytes(spec.hostname.as_bytes());
     order.number(spec.files.len() as u64);
     for file in &spec.files {
-        order.bytes(file.source.as_os_str().as_bytes());
+        order.bytes(&file.content);
         order.bytes(file.target.as_os_str().as_bytes());
     }
     order.0
@@ -149,7 +148,6 @@ fn pack_spec(spec: &Spec) -> Vec<u8> {
 fn unpack_spec(body: &[u8]) -> Option<Spec> {
     let mut order = Parser(body);
     Some(Spec {
-        place: order.path()?,
         argv: (0..order.number()?).map(|_| order.os_string()).collect::<Option<_>>()?,
         env: (0..order.number()?)
             .map(|_| Some((order.bytes()?.to_vec(), order.bytes()?.to_vec())))
@@ -158,7 +156,7 @@ fn unpack_spec(body: &[u8]) -> Option<Spec> {
         user: String::from_utf8(order.bytes()?.to_vec()).ok()?,
         hostname: String::from_utf8(order.bytes()?.to_vec()).ok()?,
         files: (0..order.number()?)
-            .map(|_| Some(BoundFile { source: order.path()?, target: order.path()? }))
+            .map(|_| Some(BoundFile { content: order.bytes()?.to_vec(), target: order.path()? }))
             .collect::<Option<_>>()?,
         // Arranged by the supervisor, or told by argument.
         network: Network::default(),
@@ -247,13 +245,12 @@ mod tests {
 
     fn spec() -> Spec {
         Spec {
-            place: PathBuf::from(OsString::from_vec(b"/a\xff".to_vec())),
             argv: vec![OsString::from_vec(b"x\xfe".to_vec()), OsString::new()],
             env: vec![(b"A".to_vec(), b"\xff\n".to_vec())],
-            cwd: "/".into(),
+            cwd: PathBuf::from(OsString::from_vec(b"/a\xff".to_vec())),
             user: "a:b".into(),
             hostname: "h".into(),
-            files: vec![BoundFile { source: "/s".into(), target: "/t".into() }],
+            files: vec![BoundFile { content: b"\0\n".to_vec(), target: "/t".into() }],
             network: Network::default(),
             cgroup: None,
         }

@@ -9,6 +9,7 @@
 //! The functions in [`container`], [`image`], [`journal`] and [`node`] take a
 //! connection, or a transaction where they must be part of one.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct Store {
     connection: Connection,
     /// The directory of the database.
     root: PathBuf,
+    /// What the connection has been told last; telling it costs a statement.
+    told: Cell<Option<Durability>>,
 }
 
 impl Store {
@@ -87,7 +90,7 @@ impl Store {
         };
         let root = path.parent().unwrap_or(Path::new("/")).to_owned();
         match ballast::with_reserve(&root, open) {
-            Ok(connection) => Ok(Self { connection, root }),
+            Ok(connection) => Ok(Self { connection, root, told: Cell::new(None) }),
             Err(error) => Err(error.context("cannot open the store")),
         }
     }
@@ -137,7 +140,10 @@ impl Store {
             Durability::Quick => "NORMAL",
             Durability::Flushed => "FULL",
         };
-        self.connection.pragma_update(None, "synchronous", level).map_err(sql)?;
+        if self.told.replace(None) != Some(durability) {
+            self.connection.pragma_update(None, "synchronous", level).map_err(sql)?;
+        }
+        self.told.set(Some(durability));
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(sql)?;
         let value = change(&transaction)?;
