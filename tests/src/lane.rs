@@ -34,9 +34,9 @@ impl Lane {
         Self::Copy,
     ];
 
-    /// Those that run when nobody chooses: both homes of the primary backend.
-    /// `make test-all` runs them all.
-    pub const USUAL: [Self; 2] = [Self::BtrfsNative, Self::BtrfsPool];
+    /// Those that run when nobody chooses: every backend, and both homes of the
+    /// primary one. `make test-all` runs them all.
+    pub const USUAL: [Self; 4] = [Self::BtrfsNative, Self::BtrfsPool, Self::OverlayExt4, Self::Copy];
 
     /// The name by which it is chosen, and which its tests carry.
     pub fn name(self) -> &'static str {
