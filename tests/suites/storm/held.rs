@@ -120,16 +120,16 @@ fn run_name(fixture: &Fixture) {
     fixture.assert_consistent();
 }
 
-/// Between its record and its start a container has no process of its own yet
-/// that could be named.
+/// Between its record and its start a container has no process of its own in the
+/// records that could be named. Its log is made at that moment.
 fn just_starting(fixture: &Fixture) {
     fixture.image("base");
     let prepared = || {
         let entries =
             |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries(fixture.root().join("containers")).any(|directory| directory.join("hostname").exists())
+        entries(fixture.root().join("containers")).any(|directory| directory.join("log").exists())
     };
-    for _ in 0..20 {
+    for _ in 0..200 {
         let words = ["run", "--name", "work", "base", "true"];
         let mut job = background::start(&mut background::mocker(fixture, &words));
         while !prepared() && !job.has_ended() {}
