@@ -62,6 +62,16 @@ pub(crate) enum Depth {
     Calls,
 }
 
+impl Depth {
+    /// The option by which another call of this program tells as much.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Story => "--trace=story",
+            Self::Calls => "--trace=calls",
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Init(init::Args),

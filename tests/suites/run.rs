@@ -2,6 +2,7 @@
 
 use mocker_conformance::harness::Case;
 
+mod directory;
 mod inherited;
 mod inside;
 mod isolation;
@@ -13,6 +14,7 @@ mod streams;
 
 pub(crate) fn cases() -> Vec<Case> {
     let parts = [
+        directory::cases,
         status::cases,
         streams::cases,
         signals::cases,
