@@ -138,8 +138,11 @@ fn image_names(fixture: &Fixture) {
         &["tag", "@", "fresh"],
         &["tag", "base", "@"],
     ];
-    // "--" says that no options follow; the image may then be left away.
-    each_is_refused(fixture, &lines, &bad_names(), |line, name| line.ends_with(&["@"]) && name == "--");
+    // "--" says that no options follow; the image may then be left away. A directory can be run.
+    let acceptable = |line: &[&str], name: &str| {
+        line.ends_with(&["@"]) && name == "--" || line[0] == "run" && [".", ".."].contains(&name)
+    };
+    each_is_refused(fixture, &lines, &bad_names(), acceptable);
 }
 
 fn container_names(fixture: &Fixture) {
