@@ -15,8 +15,8 @@ use mocker_core::backend::{
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, Nested, NodeId,
-    Reclaim, RenameDir, Result, Sparse, WorkId,
+    Capabilities, CommitConsistency, CommitCost, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, Nested,
+    NodeId, Reclaim, RenameDir, Result, Sparse, WorkId,
 };
 use rustix::fs::{Gid, Mode, Uid};
 
@@ -329,6 +329,7 @@ impl SnapshotBackend for Btrfs {
     fn capabilities(&self) -> Capabilities {
         Capabilities::minimal()
             .layers(Layers::Whole)
+            .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Atomic)
             .nested(Nested::Flattened)
             .reclaim(Reclaim::FileSystem)

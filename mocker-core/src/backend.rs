@@ -31,7 +31,7 @@ use async_trait::async_trait;
 
 pub use crate::blocking::{blocking, complete};
 pub use crate::capability::{
-    Capabilities, CommitConsistency, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
+    Capabilities, CommitConsistency, CommitCost, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
 };
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};
@@ -91,7 +91,8 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     /// - Until the engine's commit point both numbers can be deleted and the
     ///   old state stands: no existing node is altered in place (K1, C9).
     /// - The cost does not depend on how much was changed and is on disk
-    ///   already, nor on the size of the tree, where declared (C5, C6).
+    ///   already, nor on the size of the tree, where
+    ///   [`Capabilities::commit_cost`] says so (C5, C6).
     /// - A volume nested in the work area is refused with
     ///   [`ErrorKind::Conflict`], its paths in the message, or flattened where
     ///   [`Seal::flatten`] asks for it: never an empty directory in its place

@@ -12,6 +12,8 @@ pub struct Capabilities {
     pub layers: Layers,
     /// What a commit of a running container can promise.
     pub commit_running: CommitConsistency,
+    /// What a commit of a stopped container writes.
+    pub commit_cost: CommitCost,
     /// What happens to volumes that a container made inside its own tree.
     pub nested: Nested,
     /// Who frees the space of deleted nodes.
@@ -47,6 +49,15 @@ pub enum CommitConsistency {
     Paused,
     /// Only a stopped container can be committed.
     Stopped,
+}
+
+/// What a commit of a stopped container writes, beside records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitCost {
+    /// No file data, however much was changed, once that is on the disk.
+    Constant,
+    /// The whole tree, as far as the file system cannot share it.
+    Tree,
 }
 
 /// How a backend deals with volumes nested in a work area.
@@ -104,6 +115,7 @@ impl Capabilities {
         Self {
             layers: Layers::Whole,
             commit_running: CommitConsistency::Stopped,
+            commit_cost: CommitCost::Tree,
             nested: Nested::Impossible,
             reclaim: Reclaim::Backend,
             max_depth: None,
@@ -124,6 +136,13 @@ impl Capabilities {
     #[must_use]
     pub const fn commit_running(mut self, consistency: CommitConsistency) -> Self {
         self.commit_running = consistency;
+        self
+    }
+
+    /// Sets [`Capabilities::commit_cost`].
+    #[must_use]
+    pub const fn commit_cost(mut self, cost: CommitCost) -> Self {
+        self.commit_cost = cost;
         self
     }
 

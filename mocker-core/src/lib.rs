@@ -26,7 +26,7 @@ pub mod tree;
 
 pub use backend::SnapshotBackend;
 pub use capability::{
-    Capabilities, CommitConsistency, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
+    Capabilities, CommitConsistency, CommitCost, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
 };
 pub use error::{Error, ErrorKind, Result, kind_of};
 pub use id::{Chain, LayerId, Node, NodeId, WorkId};

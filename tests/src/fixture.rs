@@ -192,6 +192,11 @@ impl Fixture {
         rusqlite::Connection::open(self.root.join("mocker.db")).expect("open the records")
     }
 
+    /// What the lane's backend keeps under a number.
+    pub fn node(&self, number: u64) -> PathBuf {
+        self.nodes_directory(self.lane.backend()).join(number.to_string()).join("fs")
+    }
+
     pub(crate) fn nodes_directory(&self, backend: &str) -> PathBuf {
         self.root.join(backend).join("nodes")
     }

@@ -1,7 +1,7 @@
 //! Runs every case on every lane, as named tests.
 //!
 //! The name is `lane::area::case`. A case fails where it panics, and where it
-//! leaves a mount, a loop device or a process; what it ran, what that said and
+//! leaves a mount, a loop device, a process or a control group; what it ran, what that said and
 //! what the root looked like are shown then. A lane that cannot run fails all
 //! of its cases.
 
@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::fixture::Fixture;
 use crate::lane::Lane;
+use crate::leaks;
 use crate::site::Site;
 
 /// Cases at a time: they wait for disks more than they compute, but a machine
@@ -50,7 +51,16 @@ pub fn run(areas: &[(&str, Vec<Case>)], on: fn(&str, Lane) -> bool) -> ExitCode 
         }
     };
     arguments.test_threads.get_or_insert(AT_ONCE);
+    let groups = leaks::control_groups();
     let together = libtest_mimic::run(&arguments, trials(areas, &lanes, on, false));
+    // While several run, nobody can say whose a control group is.
+    let left = leaks::control_groups_since(&groups);
+    if !left.is_empty() {
+        let refused =
+            Trial::test("control_groups", move || Err(Failed::from(format!("left behind: {left:?}"))));
+        arguments.filter = None;
+        return libtest_mimic::run(&arguments, vec![refused]).exit_code();
+    }
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, on, true));
     Site::remove_all();
@@ -76,11 +86,15 @@ fn trials(
 }
 
 fn perform(lane: Lane, case: Case) -> Result<(), Failed> {
+    let groups = leaks::control_groups();
     let fixture = Fixture::new(lane)?;
     let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture)));
     let told = if outcome.is_err() { fixture.told() } else { String::new() };
     let journal = fixture.journal();
-    let closed = fixture.close();
+    let closed = fixture.close().and_then(|()| {
+        let left = if case.alone { leaks::control_groups_since(&groups) } else { Vec::new() };
+        if left.is_empty() { Ok(()) } else { Err(format!("left behind: control groups {left:?}")) }
+    });
     match (outcome, closed) {
         (Ok(()), Ok(())) => Ok(()),
         (Ok(()), Err(leaked)) => Err(format!("{leaked}\n{journal}").into()),

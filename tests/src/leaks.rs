@@ -1,6 +1,7 @@
-//! What a case must not leave behind: mounts, loop devices and processes.
+//! What a case must not leave behind: mounts, loop devices, processes and
+//! control groups.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,10 @@ use std::time::{Duration, Instant};
 /// mount namespace that somebody else made meanwhile has a copy of the mount,
 /// for as long as it lives.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A container's group goes with its supervisor, or with the next command on its
+/// root.
+const GROUP_GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is mounted below a directory, the deepest first.
 pub(crate) fn mounts_below(directory: &Path) -> Vec<PathBuf> {
@@ -40,6 +45,29 @@ fn attached_below(directory: &Path) -> Vec<String> {
         })
         .map(|device| device.file_name().to_string_lossy().into_owned())
         .collect()
+}
+
+/// The control groups of containers, in every hierarchy.
+pub(crate) fn control_groups() -> BTreeSet<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("read the mounts");
+    // Field 5 is the mount point; the type of the file system stands behind a dash
+    // (proc_pid_mountinfo(5)).
+    let tops =
+        mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+    let groups = tops.flat_map(|top| std::fs::read_dir(Path::new(top).join("mocker")).into_iter().flatten());
+    groups.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Those that were not there `before` and do not go.
+pub(crate) fn control_groups_since(before: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let started = Instant::now();
+    loop {
+        let left: Vec<_> = control_groups().difference(before).cloned().collect();
+        if left.is_empty() || started.elapsed() > GROUP_GONE_WITHIN {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Processes whose root directory is one of these trees.

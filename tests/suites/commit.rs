@@ -8,6 +8,7 @@ use mocker_conformance::oracle;
 use crate::living;
 
 mod convert;
+mod cost;
 mod instructions;
 mod nested;
 mod pause;
@@ -25,8 +26,15 @@ pub(crate) fn cases() -> Vec<Case> {
         a_commit_that_fails_changes_nothing,
         a_container_is_committed_twice_and_goes_on,
     ];
-    let parts =
-        [instructions::cases, nested::cases, running::cases, pause::cases, squash::cases, convert::cases];
+    let parts = [
+        cost::cases,
+        instructions::cases,
+        nested::cases,
+        running::cases,
+        pause::cases,
+        squash::cases,
+        convert::cases,
+    ];
     cases.extend(parts.iter().flat_map(|part| part()));
     cases
 }
