@@ -1,11 +1,13 @@
-//! The file system that everything is measured on: a btrfs in a file, made and
-//! mounted as mocker's own pool is, and taken away at the end.
+//! The file systems that everything is measured on: a btrfs in a file, made and
+//! mounted as mocker's own pool is, and an ext4 for overlays. Both are taken away
+//! at the end.
 //!
-//! It is mounted in a mount namespace of our own, its loop device goes with
+//! They are mounted in a mount namespace of our own, their loop devices go with
 //! the last mount, and a janitor in the background removes the scratch
 //! directory when the pipe from us breaks. So nothing stays behind however
 //! this program ends.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use crate::failure::{During, Result, ensure};
@@ -23,7 +26,7 @@ use crate::programs::Programs;
 const FORMAT: [&str; 7] = ["-q", "-n", "4096", "-m", "single", "-d", "single"];
 const OPTIONS: &str = "noatime,nosuid,nodev,discard=async";
 
-/// The size that the sparse file promises.
+/// The size that each sparse file promises.
 const SIZE: u64 = 8 << 30;
 
 /// What the workloads occupy at most at one time, with room to spare.
@@ -38,7 +41,21 @@ pub(crate) struct Arena<'a> {
     programs: &'a Programs,
     scratch: PathBuf,
     janitor: Child,
+    namespaces: OnceCell<[File; 2]>,
 }
+
+/// What a program sees of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// All of it.
+    Whole,
+    /// Not the second version of cgroups where it is mounted beside the first:
+    /// crun does not start on such a machine, not even when it is to make none.
+    OneCgroupVersion,
+}
+
+/// Where some machines mount the second version of cgroups beside the first.
+const SECOND_CGROUPS: &str = "/sys/fs/cgroup/unified";
 
 impl<'a> Arena<'a> {
     /// Makes it in a new directory below `parent`.
@@ -59,7 +76,7 @@ impl<'a> Arena<'a> {
             .keep();
         // Before the namespace: the janitor must not keep the mount alive.
         let janitor = start_janitor(programs, &scratch)?;
-        let arena = Self { programs, scratch, janitor };
+        let arena = Self { programs, scratch, janitor, namespaces: OnceCell::new() };
         arena.mount()?;
         Ok(arena)
     }
@@ -68,20 +85,53 @@ impl<'a> Arena<'a> {
         nix::sched::unshare(CloneFlags::CLONE_NEWNS).during("make a mount namespace (root may)")?;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .during("make the mounts private")?;
-        let image = self.scratch.join("btrfs.img");
+        let programs = self.programs;
+        let mkfs = command(&programs.mkfs, FORMAT);
+        self.mount_file("btrfs.img", mkfs, &["-t", "btrfs", "-o", OPTIONS], &self.top())?;
+        let mkfs = command(&programs.mkfs_ext4, ["-q", "-F"]);
+        self.mount_file("ext4.img", mkfs, &["-t", "ext4", "-o", "noatime"], &self.overlay_top())?;
+        std::fs::create_dir(self.peers()).during("make the directory of the peers")?;
+        self.split()
+    }
+
+    /// Makes a file system in a sparse file, and mounts it.
+    fn mount_file(&self, name: &str, mut mkfs: Command, options: &[&str], at: &Path) -> Result<()> {
+        let image = self.scratch.join(name);
         File::create_new(&image)
             .and_then(|file| file.set_len(SIZE))
             .during(format_args!("make '{}'", image.display()))?;
-        run(command(&self.programs.mkfs, FORMAT).arg(&image))?;
-        std::fs::create_dir(self.top()).during("make the mount point")?;
+        run(mkfs.arg(&image))?;
+        std::fs::create_dir(at).during("make the mount point")?;
         let losetup = &self.programs.losetup;
         let device = run(command(losetup, ["--direct-io=on", "--find", "--show"]).arg(&image))?;
-        let mounted =
-            run(command(&self.programs.mount, ["-t", "btrfs", "-o", OPTIONS]).arg(&device).arg(self.top()));
+        let mounted = run(command(&self.programs.mount, options).arg(&device).arg(at));
         // While it is mounted, this only means that it goes with the mount.
         let detached = run(&mut command(losetup, ["--detach", &device]));
-        mounted.and(detached)?;
-        std::fs::create_dir(self.peers()).during("make the directory of the peers")
+        mounted.and(detached).map(drop)
+    }
+
+    /// Makes a second mount namespace, which sees one version of cgroups, and
+    /// comes back from it.
+    fn split(&self) -> Result<()> {
+        let own = || File::open("/proc/self/ns/mnt").during("open our mount namespace");
+        let whole = own()?;
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).during("make a second mount namespace")?;
+        match rustix::mount::unmount(SECOND_CGROUPS, UnmountFlags::DETACH) {
+            Ok(()) | Err(Errno::NOENT | Errno::INVAL) => {}
+            Err(errno) => return Err(errno).during(format_args!("hide '{SECOND_CGROUPS}' from crun")),
+        }
+        let _first = self.namespaces.set([whole, own()?]);
+        self.enter(Sight::Whole)
+    }
+
+    /// Lets this process, and what it starts, see the machine so.
+    pub(crate) fn enter(&self, sight: Sight) -> Result<()> {
+        let Some(namespaces) = self.namespaces.get() else { return Ok(()) };
+        let here = std::env::current_dir().during("find the working directory")?;
+        nix::sched::setns(&namespaces[sight as usize], CloneFlags::CLONE_NEWNS)
+            .during("enter a mount namespace")?;
+        // It is the root directory now.
+        std::env::set_current_dir(&here).during("go back to the working directory")
     }
 
     /// Where the btrfs is mounted.
@@ -97,6 +147,16 @@ impl<'a> Arena<'a> {
     /// The root of mocker, on the same btrfs.
     pub(crate) fn root(&self) -> PathBuf {
         self.top().join("mocker")
+    }
+
+    /// Where the ext4 is mounted.
+    pub(crate) fn overlay_top(&self) -> PathBuf {
+        self.scratch.join("ext4")
+    }
+
+    /// The root of mocker for overlays.
+    pub(crate) fn overlay_root(&self) -> PathBuf {
+        self.overlay_top().join("mocker")
     }
 
     /// A directory on the host's own file system.
@@ -123,14 +183,20 @@ impl<'a> Arena<'a> {
     }
 
     fn sync(&self) -> Result<()> {
+        run(command(&self.programs.sync, ["-f"]).arg(self.overlay_top()))?;
         run(command(&self.programs.btrfs, ["filesystem", "sync"]).arg(self.top())).map(drop)
     }
 
     /// Takes everything away.
     pub(crate) fn close(mut self) -> Result<()> {
         let settled = self.settle();
-        let unmounted = rustix::mount::unmount(self.top(), UnmountFlags::empty())
-            .during(format_args!("unmount '{}'", self.top().display()));
+        // The other namespace has mounts of its own.
+        self.namespaces.take();
+        let unmount = |top: PathBuf| {
+            rustix::mount::unmount(&top, UnmountFlags::empty())
+                .during(format_args!("unmount '{}'", top.display()))
+        };
+        let unmounted = unmount(self.top()).and(unmount(self.overlay_top()));
         drop(self.janitor.stdin.take());
         self.janitor.wait().during("wait for the janitor")?;
         settled.and(unmounted)?;

@@ -114,7 +114,7 @@ fn measure(args: &Args) -> Result<()> {
     ensure(anything, || format!("no row is called like {:?}", args.filter))?;
     let programs = Programs::find()?;
     let arena = Arena::make(&programs, &args.scratch)?;
-    let mocker = Mocker::new(mocker, arena.root());
+    let mocker = Mocker::new(mocker, arena.root(), "btrfs");
     let measured = measure_in(args, &arena, &programs, &mocker);
     match (measured, arena.close()) {
         (Err(failure), Err(other)) => Err(Failure::new(format!("{failure}\n  also: {other}"))),
@@ -132,6 +132,7 @@ fn measure_in(args: &Args, arena: &Arena<'_>, programs: &Programs, mocker: &Mock
         arena,
         programs,
         mocker,
+        overlay: mocker.on(arena.overlay_root(), "overlay"),
         host_source: arena.host().join("source"),
         pool_source: arena.top().join("source"),
     };
@@ -141,6 +142,7 @@ fn measure_in(args: &Args, arena: &Arena<'_>, programs: &Programs, mocker: &Mock
     }
     tree::copy(programs, &bed.host_source, &bed.pool_source)?;
     mocker.init(&bed.pool_source, IMAGE)?;
+    bed.overlay.init(&bed.host_source, IMAGE)?;
 
     let shown = args.debian.as_ref().map_or("synthetic".to_owned(), |path| path.display().to_string());
     let extent = tree::extent(&bed.host_source)?;
@@ -148,6 +150,10 @@ fn measure_in(args: &Args, arena: &Arena<'_>, programs: &Programs, mocker: &Mock
     let mut report = Report { seed, environment, rows: Vec::new(), peaks: Vec::new() };
     let mut failures = Vec::new();
     for workload in ALL.iter().filter(|workload| args.wants(workload.name)) {
+        if workload.wants_podman && programs.podman.is_none() {
+            note(&format!("leaving {} out: podman is not installed", workload.name));
+            continue;
+        }
         note(&format!("measuring {}: {samples} pairs", workload.name));
         match workload.measure(&bed, samples, &mut rng) {
             Ok(row) => report.rows.push(row),

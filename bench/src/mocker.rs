@@ -12,19 +12,22 @@ use crate::process::{command, run};
 /// The variables that would point it somewhere else.
 const VARIABLES: [&str; 3] = ["MOCKER_ROOT", "MOCKER_CRASH_AT", "DOCKER_DEMO_BTRFS_PATH"];
 
-/// The backend that is measured.
-const BACKEND: &str = "btrfs";
-
-/// One program and one root.
+/// One program, one root and one backend.
 #[derive(Debug)]
 pub(crate) struct Mocker {
     program: PathBuf,
     root: PathBuf,
+    backend: &'static str,
 }
 
 impl Mocker {
-    pub(crate) fn new(program: PathBuf, root: PathBuf) -> Self {
-        Self { program, root }
+    pub(crate) fn new(program: PathBuf, root: PathBuf, backend: &'static str) -> Self {
+        Self { program, root, backend }
+    }
+
+    /// The same program on another root.
+    pub(crate) fn on(&self, root: PathBuf, backend: &'static str) -> Self {
+        Self::new(self.program.clone(), root, backend)
     }
 
     /// A call of it.
@@ -34,7 +37,7 @@ impl Mocker {
         for variable in VARIABLES {
             call.env_remove(variable);
         }
-        call.env("MOCKER_BACKEND", BACKEND);
+        call.env("MOCKER_BACKEND", self.backend);
         call
     }
 
@@ -69,7 +72,7 @@ impl Mocker {
             })
             .and_then(|record| record[field].as_u64())
             .ok_or_else(|| Failure::new(format!("'mocker {verb}' does not list '{wanted}'")))?;
-        let path = self.root.join(BACKEND).join("nodes").join(found.to_string()).join("fs");
+        let path = self.root.join(self.backend).join("nodes").join(found.to_string()).join("fs");
         if path.is_dir() {
             Ok(path)
         } else {

@@ -14,6 +14,7 @@ pub(crate) struct Programs {
     pub(crate) shell: PathBuf,
     pub(crate) btrfs: PathBuf,
     pub(crate) mkfs: PathBuf,
+    pub(crate) mkfs_ext4: PathBuf,
     pub(crate) bwrap: PathBuf,
     pub(crate) crun: PathBuf,
     pub(crate) cp: PathBuf,
@@ -21,6 +22,8 @@ pub(crate) struct Programs {
     pub(crate) busybox: PathBuf,
     pub(crate) losetup: PathBuf,
     pub(crate) mount: PathBuf,
+    /// Measured against where it is installed.
+    pub(crate) podman: Option<PathBuf>,
 }
 
 impl Programs {
@@ -30,6 +33,7 @@ impl Programs {
             shell: find("sh", "dash")?,
             btrfs: find("btrfs", "btrfs-progs")?,
             mkfs: find("mkfs.btrfs", "btrfs-progs")?,
+            mkfs_ext4: find("mkfs.ext4", "e2fsprogs")?,
             bwrap: find("bwrap", "bubblewrap")?,
             crun: find("crun", "crun")?,
             cp: find("cp", "coreutils")?,
@@ -37,6 +41,7 @@ impl Programs {
             busybox: find("busybox", "busybox-static")?,
             losetup: find("losetup", "mount (util-linux)")?,
             mount: find("mount", "mount (util-linux)")?,
+            podman: find("podman", "podman").ok(),
         })
     }
 }

@@ -55,10 +55,13 @@ impl Row {
     /// Whether the target is met. Where it lies inside the interval, another
     /// run may say otherwise.
     fn verdict(&self) -> &'static str {
-        let Some(most) = self.target.ratio else { return "" };
-        if self.target.milliseconds.is_some_and(|most| median(self.ours_ms()) <= most) {
+        let in_time = self.target.milliseconds.map(|most| median(self.ours_ms()) <= most);
+        if in_time == Some(true) {
             return "met";
         }
+        let Some(most) = self.target.ratio else {
+            return if in_time.is_some() { "missed" } else { "" };
+        };
         let unsure = self.ratio.low <= most && most < self.ratio.high;
         match (self.ratio.ratio <= most, unsure) {
             (true, false) => "met",
@@ -69,7 +72,7 @@ impl Row {
     }
 
     fn target_shown(&self) -> String {
-        let ratio = self.target.ratio.map(|most| format!("≤ {most:.1}"));
+        let ratio = self.target.ratio.map(|most| format!("≤ {most}"));
         let milliseconds = self.target.milliseconds.map(|most| format!("≤ {most:.0} ms"));
         ratio.into_iter().chain(milliseconds).collect::<Vec<_>>().join(" or ")
     }
@@ -109,14 +112,14 @@ impl Report {
     fn show_rows(&self, to: &mut String) -> std::fmt::Result {
         writeln!(
             to,
-            "\n{:<13} {:>9} {:>8} {:>9} {:>8} {:>4} {:>6} {:<14} {:<16} verdict",
+            "\n{:<17} {:>9} {:>8} {:>9} {:>8} {:>4} {:>6} {:<14} {:<16} verdict",
             "row", "ours, ms", "p95", "peer, ms", "p95", "n", "ratio", "95 % interval", "target"
         )?;
         for row in &self.rows {
             let Ratio { ratio, low, high } = row.ratio;
             writeln!(
                 to,
-                "{:<13} {:>9.2} {:>8.2} {:>9.2} {:>8.2} {:>4} {:>6.2} {:<14} {:<16} {}",
+                "{:<17} {:>9.2} {:>8.2} {:>9.2} {:>8.2} {:>4} {:>6.2} {:<14} {:<16} {}",
                 row.name,
                 median(row.ours_ms()),
                 percentile(row.ours_ms(), 0.95),
@@ -133,7 +136,7 @@ impl Report {
         writeln!(to, "'noise' is the peer against itself: a ratio inside its interval shows no difference.")?;
         writeln!(to, "'unsure': the target lies inside the interval.\n")?;
         for row in &self.rows {
-            writeln!(to, "{:<13} {}  |  {}", row.name, row.ours, row.peer)?;
+            writeln!(to, "{:<17} {}  |  {}", row.name, row.ours, row.peer)?;
         }
         writeln!(to)
     }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use fastrand::Rng;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, Sight};
 use crate::failure::Result;
 use crate::process;
 
@@ -21,6 +21,11 @@ pub(crate) trait Side {
     /// Makes what has to be fresh when the clock starts.
     fn touch(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// What its process may see of the machine.
+    fn sight(&self) -> Sight {
+        Sight::Whole
     }
 
     /// The process to time.
@@ -61,7 +66,15 @@ fn sample(arena: &Arena<'_>, side: &mut dyn Side) -> Result<f64> {
     side.set_up()?;
     arena.settle()?;
     side.touch()?;
-    let timed = process::time(&mut side.command())?;
+    let sight = side.sight();
+    if sight != Sight::Whole {
+        arena.enter(sight)?;
+    }
+    let timed = process::time(&mut side.command());
+    if sight != Sight::Whole {
+        arena.enter(Sight::Whole)?;
+    }
+    let timed = timed?;
     side.check(&timed.said)?;
     Ok(timed.took.as_secs_f64())
 }

@@ -15,6 +15,8 @@ use crate::sampling::{Side, compare};
 mod commit;
 mod import;
 mod memory;
+mod overlay;
+mod podman;
 mod remove;
 mod run;
 
@@ -25,7 +27,10 @@ pub(crate) use memory::{Peak, measure_child, measure_memory};
 pub(crate) struct Bed<'a> {
     pub(crate) arena: &'a Arena<'a>,
     pub(crate) programs: &'a Programs,
+    /// On btrfs.
     pub(crate) mocker: &'a Mocker,
+    /// On overlays.
+    pub(crate) overlay: Mocker,
     /// The tree that images are made of, on the host's file system.
     pub(crate) host_source: PathBuf,
     /// The same on the btrfs.
@@ -49,8 +54,12 @@ pub(crate) struct Target {
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
-    sides: for<'a> fn(&'a Bed<'a>, Rng) -> Result<Sides<'a>>,
+    /// Whether it compares with podman, which not every machine has.
+    pub(crate) wants_podman: bool,
+    sides: SidesOf,
 }
+
+type SidesOf = for<'a> fn(&'a Bed<'a>, Rng) -> Result<Sides<'a>>;
 
 /// Ours and the peer.
 type Sides<'a> = (Box<dyn Side + 'a>, Box<dyn Side + 'a>);
@@ -61,21 +70,32 @@ const fn at_most(ratio: f64) -> Target {
 
 const NONE: Target = Target { ratio: None, milliseconds: None };
 
+const fn row(name: &'static str, target: Target, sides: SidesOf) -> Workload {
+    Workload { name, target, wants_podman: false, sides }
+}
+
+const fn beside_podman(name: &'static str, target: Target, sides: SidesOf) -> Workload {
+    Workload { name, target, wants_podman: true, sides }
+}
+
 /// All comparisons, in the order of the report. The first one compares a peer
 /// with itself: what it shows is noise.
-pub(crate) const ALL: [Workload; 8] = [
-    Workload { name: "noise", target: NONE, sides: commit::noise },
-    Workload { name: "commit-small", target: at_most(1.2), sides: commit::small },
-    Workload { name: "commit-256m", target: at_most(1.5), sides: commit::large },
-    Workload { name: "run", target: at_most(0.8), sides: run::against_bwrap },
-    Workload { name: "run-crun", target: NONE, sides: run::against_crun },
-    Workload {
-        name: "rm",
-        target: Target { ratio: Some(1.0), milliseconds: Some(5.0) },
-        sides: remove::sides,
-    },
-    Workload { name: "init-same", target: at_most(0.9), sides: import::same },
-    Workload { name: "init-other", target: at_most(0.9), sides: import::other },
+pub(crate) const ALL: [Workload; 15] = [
+    row("noise", NONE, commit::noise),
+    row("commit-small", at_most(1.2), commit::small),
+    row("commit-256m", at_most(1.5), commit::large),
+    row("run", at_most(0.8), run::against_bwrap),
+    row("run-crun", NONE, run::against_crun),
+    row("rm", Target { ratio: Some(1.0), milliseconds: Some(5.0) }, remove::sides),
+    row("init-same", at_most(0.9), import::same),
+    row("init-other", at_most(0.9), import::other),
+    row("overlay-run", at_most(1.0), overlay::run),
+    row("overlay-run-bare", NONE, overlay::run_beside_bare),
+    row("overlay-commit", Target { ratio: None, milliseconds: Some(5.0) }, overlay::commit),
+    row("overlay-run-50", at_most(1.3), overlay::deep_run),
+    row("overlay-commit-50", at_most(1.3), overlay::deep_commit),
+    beside_podman("podman-run", at_most(0.15), podman::run),
+    beside_podman("podman-commit", at_most(0.1), podman::commit),
 ];
 
 impl Workload {
