@@ -67,7 +67,7 @@ impl Layout {
     pub(crate) fn writable(&self, work: WorkId, base: &Chain) -> OverlayPlan {
         OverlayPlan {
             lower: self.lower(base.layers(), 1),
-            upper: Some(Upper { directory: self.changes(work.0), work: self.work(work.0) }),
+            upper: Some(Upper { directory: self.changes(work.0), work: self.work(work.0), volatile: false }),
         }
     }
 

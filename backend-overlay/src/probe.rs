@@ -36,7 +36,11 @@ fn attempt(place: &Path) -> Result<(), String> {
     })?;
     let plan = OverlayPlan {
         lower: vec![trial.path.join("lower")],
-        upper: Some(Upper { directory: trial.path.join("upper"), work: trial.path.join("work") }),
+        upper: Some(Upper {
+            directory: trial.path.join("upper"),
+            work: trial.path.join("work"),
+            volatile: false,
+        }),
     };
     let mounted = match mount::mount_overlay(&plan) {
         Ok(mounted) => mounted,

@@ -241,6 +241,11 @@ pub struct Upper {
     pub directory: PathBuf,
     /// An empty directory beside it, for the kernel's own use.
     pub work: PathBuf,
+    /// Whether a power cut may take all that is written: the kernel does not
+    /// flush the whole file system then when the mount goes, and refuses to
+    /// mount the two directories once more. Backends say no; the engine says yes
+    /// for a container that goes with its command.
+    pub volatile: bool,
 }
 
 /// What a node occupies, in bytes on its file system.

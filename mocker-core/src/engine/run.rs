@@ -11,7 +11,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::backend::{Access, Chain, CommitConsistency, Node, Rootfs, WorkId, complete};
+use crate::backend::{Access, Chain, CommitConsistency, Node, OverlayPlan, Rootfs, WorkId, complete};
 use crate::crash_point;
 use crate::engine::rm::Removal;
 use crate::engine::{Engine, RunRequest, command, host_files};
@@ -205,7 +205,11 @@ impl Engine {
     /// Opens a container's tree, which it is shown, and looks at what the tree
     /// lacks; changes nothing in it.
     fn ready(&self, of: &Container, spawned: Spawned) -> Result<Ready> {
-        let view = View::open(&complete(self.rootfs(of))?)?;
+        let mut rootfs = complete(self.rootfs(of))?;
+        if let Rootfs::Overlay(OverlayPlan { upper: Some(upper), .. }) = &mut rootfs {
+            upper.volatile = of.auto_remove;
+        }
+        let view = View::open(&rootfs)?;
         spawned.show(view.detached()?.as_fd())?;
         let missing = leave_out::plan(view.top(), &host_files::wanted_targets())
             .map_err(|error| error.context(format_args!("cannot run container {}", of.id)))?;

@@ -102,6 +102,9 @@ fn options(plan: &OverlayPlan, base: &Path) -> Result<Vec<u8>> {
             data.extend(key.as_bytes());
             data.extend(relative(path)?);
         }
+        if upper.volatile {
+            data.extend(b",volatile");
+        }
     }
     for (key, value) in OPTIONS {
         data.extend(format!(",{key}={value}").as_bytes());

@@ -16,8 +16,8 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_string,
-    fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
 };
 
 use super::legacy;
@@ -99,7 +99,8 @@ pub fn is_held(upper: &Path, scratch: &Path) -> Result<bool> {
             }
         }
     }
-    let plan = OverlayPlan { lower: vec![upper.to_owned()], upper: Some(Upper { directory: top, work }) };
+    let top = Upper { directory: top, work, volatile: true };
+    let plan = OverlayPlan { lower: vec![upper.to_owned()], upper: Some(top) };
     let trial =
         attempt_with(&plan, Method::Descriptors, &[("index", "on"), ("metacopy", "off")]).or_else(|failed| {
             match failed {
@@ -169,6 +170,9 @@ fn attempt_with(plan: &OverlayPlan, method: Method, options: &[(&str, &str)]) ->
         // The descriptors must live until the mount is made: paths lead through them.
         let mut held = Vec::new();
         if let Some(upper) = &plan.upper {
+            if upper.volatile {
+                fsconfig_set_flag(&context, "volatile").map_err(during(Doing::Start))?;
+            }
             for (key, path) in [(c"upperdir", &upper.directory), (c"workdir", &upper.work)] {
                 held.push(add(context.as_fd(), key, path, method)?);
             }

@@ -36,7 +36,11 @@ impl Layers {
     fn plan(&self, layers: usize, writable: bool) -> OverlayPlan {
         OverlayPlan {
             lower: (0..layers).rev().map(|number| self.path(&format!("{number}/fs"))).collect(),
-            upper: writable.then(|| Upper { directory: self.path("upper"), work: self.path("work") }),
+            upper: writable.then(|| Upper {
+                directory: self.path("upper"),
+                work: self.path("work"),
+                volatile: false,
+            }),
         }
     }
 }
@@ -108,6 +112,21 @@ fn changes_go_to_the_upper_and_the_mount_goes_with_its_descriptor() {
         assert!(layers.path("upper/new").exists(), "{method:?}");
         let whiteout = std::fs::symlink_metadata(layers.path("upper/everywhere")).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::rdev(&whiteout), 0, "{method:?}");
+    }
+}
+
+/// That the kernel has been told shows in that it does not mount it again.
+#[test]
+fn what_is_volatile_can_be_written_once() {
+    for method in METHODS {
+        let layers = Layers::new(2);
+        let mut plan = layers.plan(2, true);
+        plan.upper.as_mut().unwrap().volatile = true;
+        let mount = mount_by(&plan, method).unwrap();
+        openat(&mount, "new", OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).unwrap();
+        drop(mount);
+        assert!(layers.path("upper/new").exists(), "{method:?}");
+        assert!(mount_by(&plan, method).is_err(), "{method:?}");
     }
 }
 
