@@ -80,7 +80,7 @@ const fn beside_podman(name: &'static str, target: Target, sides: SidesOf) -> Wo
 
 /// All comparisons, in the order of the report. The first one compares a peer
 /// with itself: what it shows is noise.
-pub(crate) const ALL: [Workload; 15] = [
+pub(crate) const ALL: [Workload; 16] = [
     row("noise", NONE, commit::noise),
     row("commit-small", at_most(1.2), commit::small),
     row("commit-256m", at_most(1.5), commit::large),
@@ -92,6 +92,7 @@ pub(crate) const ALL: [Workload; 15] = [
     row("overlay-run", at_most(1.0), overlay::run),
     row("overlay-run-bare", NONE, overlay::run_beside_bare),
     row("overlay-commit", Target { ratio: None, milliseconds: Some(5.0) }, overlay::commit),
+    row("overlay-commit-1g", at_most(1.5), overlay::large_commit),
     row("overlay-run-50", at_most(1.3), overlay::deep_run),
     row("overlay-commit-50", at_most(1.3), overlay::deep_commit),
     beside_podman("podman-run", at_most(0.15), podman::run),

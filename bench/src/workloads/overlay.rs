@@ -19,6 +19,9 @@ use crate::tree;
 const DEEP: &str = "deep";
 const DEPTH: u64 = 50;
 
+/// MiB of zeros, which take blocks on ext4 like anything else.
+const LARGE: u64 = 1000;
+
 /// With everything that a run has by default: a container of its own, its
 /// record, its log, its control group, and their removal.
 pub(super) fn run<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
@@ -78,28 +81,43 @@ fn make_deep(bed: &Bed<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `mocker commit` of a stopped container onto its image, after a small change.
+/// Ours on both sides: with and without 1000 MiB that were changed and synced.
+pub(super) fn large_commit<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
+    let large = Commit { mebibytes: LARGE, ..Commit::new(&bed.overlay, IMAGE, "large-work")? };
+    Ok((Box::new(large), Box::new(Commit::new(&bed.overlay, IMAGE, "small-work")?)))
+}
+
+/// `mocker commit` of a stopped container onto its image, after a small change
+/// and perhaps a large one.
 pub(super) struct Commit<'a> {
     mocker: &'a Mocker,
     image: &'static str,
     container: &'static str,
+    mebibytes: u64,
     number: u64,
 }
 
 impl<'a> Commit<'a> {
     pub(super) fn new(mocker: &'a Mocker, image: &'static str, container: &'static str) -> Result<Self> {
-        Ok(Self { mocker, image, container, number: 0 })
+        Ok(Self { mocker, image, container, mebibytes: 0, number: 0 })
     }
 }
 
 impl Side for Commit<'_> {
     fn label(&self) -> &'static str {
-        if self.image == IMAGE { "mocker commit" } else { "mocker commit, of a container of DEEP-IMAGE" }
+        match (self.mebibytes, self.image) {
+            (0, IMAGE) => "mocker commit",
+            (0, _) => "mocker commit, of a container of DEEP-IMAGE",
+            (_, _) => "mocker commit, 1000 MiB more changed and synced",
+        }
     }
 
     fn set_up(&mut self) -> Result<()> {
         self.number += 1;
-        let change = format!("echo {} > /etc/mocker-bench-small", self.number);
+        let change = format!(
+            "echo {} > /etc/mocker-bench-small; busybox dd if=/dev/zero of=/large bs=1M count={} 2>/dev/null; busybox sync",
+            self.number, self.mebibytes
+        );
         self.mocker.ask(["run", "--name", self.container, self.image, "sh", "-c", &change]).map(drop)
     }
 
@@ -111,7 +129,7 @@ impl Side for Commit<'_> {
         let file = self.mocker.layer(said.trim())?.join("etc/mocker-bench-small");
         let found = std::fs::read_to_string(&file).during(format_args!("read '{}'", file.display()))?;
         ensure(found.trim() == self.number.to_string(), || "the image lacks the last change".to_owned())?;
-        self.mocker.ask(["rm", self.container, said.trim()]).map(drop)
+        self.mocker.ask(["rm", "--wait", self.container, said.trim()]).map(drop)
     }
 }
 
