@@ -162,6 +162,7 @@ look() {
     if [ "$what" = bench ]; then
         need "a container runtime to compare with" crun crun crun has crun
         need "a sandbox to compare with" bubblewrap bubblewrap bubblewrap has bwrap
+        need "a file system for overlays" e2fsprogs e2fsprogs e2fsprogs has mkfs.ext4
         return
     fi
 

@@ -90,6 +90,8 @@ impl<'a> Arena<'a> {
         self.mount_file("btrfs.img", mkfs, &["-t", "btrfs", "-o", OPTIONS], &self.top())?;
         let mkfs = command(&programs.mkfs_ext4, ["-q", "-F"]);
         self.mount_file("ext4.img", mkfs, &["-t", "ext4", "-o", "noatime"], &self.overlay_top())?;
+        std::fs::create_dir(self.memory()).during("make the mount point")?;
+        run(command(&programs.mount, ["-t", "tmpfs", "none"]).arg(self.memory()))?;
         std::fs::create_dir(self.peers()).during("make the directory of the peers")?;
         self.split()
     }
@@ -159,6 +161,11 @@ impl<'a> Arena<'a> {
         self.overlay_top().join("mocker")
     }
 
+    /// A directory in memory, for what lies below /run as a rule.
+    pub(crate) fn memory(&self) -> PathBuf {
+        self.scratch.join("memory")
+    }
+
     /// A directory on the host's own file system.
     pub(crate) fn host(&self) -> &Path {
         &self.scratch
@@ -196,7 +203,7 @@ impl<'a> Arena<'a> {
             rustix::mount::unmount(&top, UnmountFlags::empty())
                 .during(format_args!("unmount '{}'", top.display()))
         };
-        let unmounted = unmount(self.top()).and(unmount(self.overlay_top()));
+        let unmounted = unmount(self.top()).and(unmount(self.overlay_top())).and(unmount(self.memory()));
         drop(self.janitor.stdin.take());
         self.janitor.wait().during("wait for the janitor")?;
         settled.and(unmounted)?;

@@ -58,10 +58,10 @@ impl<'a> Podman<'a> {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let top = self.bed.arena.overlay_top().join("podman");
+        let arena = self.bed.arena;
         let mut call = command(&self.program, ["--storage-driver=overlay", "--events-backend=none"]);
         call.arg("--cgroup-manager=cgroupfs");
-        call.arg("--root").arg(top.join("root")).arg("--runroot").arg(top.join("run"));
+        call.arg("--root").arg(arena.overlay_top().join("podman")).arg("--runroot").arg(arena.memory());
         call.args(words);
         call
     }
