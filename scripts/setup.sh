@@ -244,3 +244,7 @@ check_user
 check_rust
 if [ "$what" != build ]; then check_kernel; fi
 install_missing
+# It brings much along, and is only one more to compare with.
+if [ "$what" = bench ] && ! has podman; then
+    say "setup: podman is not installed, and its rows are left out; its package is called podman"
+fi

@@ -37,6 +37,13 @@ pub(crate) fn gather(
         ("btrfs", version(&programs.btrfs)?),
         ("bwrap", version(&programs.bwrap)?),
         ("crun", version(&programs.crun)?),
+        (
+            "podman",
+            match &programs.podman {
+                Some(podman) => version(podman)?,
+                None => "not installed: its rows are left out".to_owned(),
+            },
+        ),
         ("cp", version(&programs.cp)?),
     ])
 }

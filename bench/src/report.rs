@@ -112,14 +112,14 @@ impl Report {
     fn show_rows(&self, to: &mut String) -> std::fmt::Result {
         writeln!(
             to,
-            "\n{:<17} {:>9} {:>8} {:>9} {:>8} {:>4} {:>6} {:<14} {:<16} verdict",
+            "\n{:<19} {:>9} {:>8} {:>9} {:>8} {:>4} {:>6} {:<14} {:<16} verdict",
             "row", "ours, ms", "p95", "peer, ms", "p95", "n", "ratio", "95 % interval", "target"
         )?;
         for row in &self.rows {
             let Ratio { ratio, low, high } = row.ratio;
             writeln!(
                 to,
-                "{:<17} {:>9.2} {:>8.2} {:>9.2} {:>8.2} {:>4} {:>6.2} {:<14} {:<16} {}",
+                "{:<19} {:>9.2} {:>8.2} {:>9.2} {:>8.2} {:>4} {:>6.2} {:<14} {:<16} {}",
                 row.name,
                 median(row.ours_ms()),
                 percentile(row.ours_ms(), 0.95),
@@ -136,7 +136,7 @@ impl Report {
         writeln!(to, "'noise' is the peer against itself: a ratio inside its interval shows no difference.")?;
         writeln!(to, "'unsure': the target lies inside the interval.\n")?;
         for row in &self.rows {
-            writeln!(to, "{:<17} {}  |  {}", row.name, row.ours, row.peer)?;
+            writeln!(to, "{:<19} {}  |  {}", row.name, row.ours, row.peer)?;
         }
         writeln!(to)
     }

@@ -80,7 +80,7 @@ const fn beside_podman(name: &'static str, target: Target, sides: SidesOf) -> Wo
 
 /// All comparisons, in the order of the report. The first one compares a peer
 /// with itself: what it shows is noise.
-pub(crate) const ALL: [Workload; 16] = [
+pub(crate) const ALL: [Workload; 20] = [
     row("noise", NONE, commit::noise),
     row("commit-small", at_most(1.2), commit::small),
     row("commit-256m", at_most(1.5), commit::large),
@@ -97,6 +97,10 @@ pub(crate) const ALL: [Workload; 16] = [
     row("overlay-commit-50", at_most(1.3), overlay::deep_commit),
     beside_podman("podman-run", at_most(0.15), podman::run),
     beside_podman("podman-commit", at_most(0.1), podman::commit),
+    beside_podman("podman-vfs-run", NONE, podman::run_vfs),
+    beside_podman("podman-vfs-commit", NONE, podman::commit_vfs),
+    beside_podman("podman-btrfs-run", NONE, podman::run_btrfs),
+    beside_podman("podman-btrfs-commit", NONE, podman::commit_btrfs),
 ];
 
 impl Workload {

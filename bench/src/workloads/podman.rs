@@ -1,4 +1,5 @@
-//! `run --rm` and `commit` on overlays, beside podman on the same file system.
+//! `run --rm` and `commit` beside podman, on the same file system: with overlays,
+//! with btrfs, and ours with overlays beside its whole copies (vfs).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,6 +11,7 @@ use super::run::Run;
 use super::{Bed, IMAGE, Sides};
 use crate::arena::Sight;
 use crate::failure::{Failure, Result};
+use crate::mocker::Mocker;
 use crate::process::{self, command};
 use crate::sampling::Side;
 
@@ -26,27 +28,57 @@ const RUN: [&str; 7] = [
 ];
 
 pub(super) fn run<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
-    let podman = Podman::with_image(bed)?;
-    Ok((Box::new(Run::new(&bed.overlay, IMAGE)?), Box::new(PodmanRun(podman))))
+    runs(bed, "overlay")
+}
+
+pub(super) fn run_vfs<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
+    runs(bed, "vfs")
+}
+
+pub(super) fn run_btrfs<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
+    runs(bed, "btrfs")
 }
 
 pub(super) fn commit<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
-    let podman = Podman::with_image(bed)?;
-    let ours = Commit::new(&bed.overlay, IMAGE, "beside-podman")?;
+    commits(bed, "overlay")
+}
+
+pub(super) fn commit_vfs<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
+    commits(bed, "vfs")
+}
+
+pub(super) fn commit_btrfs<'a>(bed: &'a Bed<'a>, _rng: Rng) -> Result<Sides<'a>> {
+    commits(bed, "btrfs")
+}
+
+fn runs<'a>(bed: &'a Bed<'a>, driver: &'static str) -> Result<Sides<'a>> {
+    let podman = Podman::with_image(bed, driver)?;
+    Ok((Box::new(Run::new(ours(bed, driver), IMAGE)?), Box::new(PodmanRun(podman))))
+}
+
+fn commits<'a>(bed: &'a Bed<'a>, driver: &'static str) -> Result<Sides<'a>> {
+    let podman = Podman::with_image(bed, driver)?;
+    let ours = Commit::new(ours(bed, driver), IMAGE, "beside-podman")?;
     Ok((Box::new(ours), Box::new(PodmanCommit { podman, number: 0 })))
+}
+
+/// Ours on the file system that podman has with this driver.
+fn ours<'a>(bed: &'a Bed<'a>, driver: &str) -> &'a Mocker {
+    if driver == "btrfs" { bed.mocker } else { &bed.overlay }
 }
 
 /// Podman with a store of its own.
 struct Podman<'a> {
     bed: &'a Bed<'a>,
     program: PathBuf,
+    driver: &'static str,
 }
 
 impl<'a> Podman<'a> {
     /// Imports the tree as an image, where that was not done yet.
-    fn with_image(bed: &'a Bed<'a>) -> Result<Self> {
+    fn with_image(bed: &'a Bed<'a>, driver: &'static str) -> Result<Self> {
         let missing = || Failure::new("podman is not installed");
-        let podman = Self { bed, program: bed.programs.podman.clone().ok_or_else(missing)? };
+        let podman = Self { bed, program: bed.programs.podman.clone().ok_or_else(missing)?, driver };
         if podman.ask(&["image", "exists", IMAGE]).is_err() {
             let archive = bed.arena.overlay_top().join("tree.tar");
             let shell = &bed.programs.shell;
@@ -59,9 +91,13 @@ impl<'a> Podman<'a> {
 
     fn command(&self, words: &[&str]) -> Command {
         let arena = self.bed.arena;
-        let mut call = command(&self.program, ["--storage-driver=overlay", "--events-backend=none"]);
-        call.arg("--cgroup-manager=cgroupfs");
-        call.arg("--root").arg(arena.overlay_top().join("podman")).arg("--runroot").arg(arena.memory());
+        let top = if self.driver == "btrfs" { arena.top() } else { arena.overlay_top() };
+        let name = format!("podman-{}", self.driver);
+        let mut call = command(&self.program, ["--events-backend=none", "--cgroup-manager=cgroupfs"]);
+        call.args(["--storage-driver", self.driver]).arg("--root").arg(top.join(&name));
+        // Each its own: the names of what runs with one driver mean nothing to the other.
+        let running = arena.memory().join(self.driver);
+        call.arg("--tmpdir").arg(running.join("tmp")).arg("--runroot").arg(running);
         call.args(words);
         call
     }
@@ -79,7 +115,11 @@ struct PodmanRun<'a>(Podman<'a>);
 
 impl Side for PodmanRun<'_> {
     fn label(&self) -> &'static str {
-        "podman run --rm IMAGE true (overlay)"
+        match self.0.driver {
+            "vfs" => "podman run --rm IMAGE true (vfs)",
+            "btrfs" => "podman run --rm IMAGE true (btrfs)",
+            _ => "podman run --rm IMAGE true (overlay)",
+        }
     }
 
     fn sight(&self) -> Sight {
@@ -102,7 +142,11 @@ struct PodmanCommit<'a> {
 
 impl Side for PodmanCommit<'_> {
     fn label(&self) -> &'static str {
-        "podman commit (overlay)"
+        match self.podman.driver {
+            "vfs" => "podman commit (vfs)",
+            "btrfs" => "podman commit (btrfs)",
+            _ => "podman commit (overlay)",
+        }
     }
 
     fn sight(&self) -> Sight {
