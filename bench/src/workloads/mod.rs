@@ -90,7 +90,7 @@ pub(crate) const ALL: [Workload; 20] = [
     row("init-same", at_most(0.9), import::same),
     row("init-other", at_most(0.9), import::other),
     row("overlay-run", at_most(1.0), overlay::run),
-    row("overlay-run-bare", NONE, overlay::run_beside_bare),
+    row("overlay-run-bare", at_most(1.0), overlay::run_beside_bare),
     row("overlay-commit", Target { ratio: None, milliseconds: Some(5.0) }, overlay::commit),
     row("overlay-commit-1g", at_most(1.5), overlay::large_commit),
     row("overlay-run-50", at_most(1.3), overlay::deep_run),
