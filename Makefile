@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 # Where cargo builds; the tests find the program below it by themselves.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PROGRAM := $(TARGET)/release/mocker
+KIT := $(TARGET)/release/mocker-conformance
 DATA := $(DESTDIR)$(PREFIX)/share
 COMPLETIONS := \
 	$(DATA)/bash-completion/completions/mocker \
@@ -13,37 +14,32 @@ COMPLETIONS := \
 # mkfs.btrfs, losetup and their like; a root shell got by `su` may lack them.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
-# A program with the named places at which a test makes it die (docs in
-# mocker-core/src/crash.rs). The test run has the same features, so that cargo
-# neither builds twice nor puts another program in its place.
-CRASHING := --features mocker/crash-points
-
 .PHONY: help build demo test test-all soak bench install uninstall lint ci clean
 
 help: ## what you are reading
 	@echo "mocker: containers whose commits cost nothing. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-build: ## compile the program, target/release/mocker
+build: ## compile the program, target/release/mocker, and the conformance kit
 	@scripts/setup.sh build
-	CARGO=$(CARGO) scripts/build.sh mocker
+	CARGO=$(CARGO) scripts/build.sh mocker mocker-conformance
 
 demo: ## as root: install what is missing, build, and show init, run, commit, run
 	@scripts/demo.sh
 
 test: ## as root: install what the tests need, and run them all
 	@scripts/setup.sh test
-	$(CARGO) build --locked --workspace $(CRASHING)
-	$(CARGO) test --locked --workspace $(CRASHING)
+	$(CARGO) build --locked --workspace
+	$(CARGO) test --locked --workspace
 
 test-all: ## the same on every file system (half an hour)
 	MOCKER_TEST_LANES=all $(MAKE) --no-print-directory test
 
 soak: ## as root: long random scripts on every file system, against plain directories
 	@scripts/setup.sh test
-	$(CARGO) build --locked --workspace $(CRASHING)
+	$(CARGO) build --locked --workspace
 	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
-		$(CARGO) test --locked --workspace $(CRASHING) --test main_job -- random::
+		$(CARGO) test --locked --workspace --test main_job -- random::
 
 bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 	@scripts/setup.sh bench
@@ -53,15 +49,16 @@ bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 install: ## the program and its shell completions below PREFIX (/usr/local)
 	@# Under sudo there is often no cargo: then what `make build` left is taken.
 	@if command -v $(CARGO) >/dev/null; then $(MAKE) --no-print-directory build; \
-	elif ! [ -x $(PROGRAM) ]; then echo "install: first 'make build', where cargo is" >&2; exit 1; fi
+	elif ! [ -x $(KIT) ]; then echo "install: first 'make build', where cargo is" >&2; exit 1; fi
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/mocker
+	install -m 755 $(KIT) $(DESTDIR)$(PREFIX)/bin/mocker-conformance
 	install -d $(dir $(COMPLETIONS))
 	$(PROGRAM) completions bash >$(word 1,$(COMPLETIONS))
 	$(PROGRAM) completions zsh >$(word 2,$(COMPLETIONS))
 	$(PROGRAM) completions fish >$(word 3,$(COMPLETIONS))
 
 uninstall: ## what `make install` put there; images and containers stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/mocker $(COMPLETIONS)
+	rm -f $(DESTDIR)$(PREFIX)/bin/mocker $(DESTDIR)$(PREFIX)/bin/mocker-conformance $(COMPLETIONS)
 
 lint: ## format, clippy and docs, every warning an error
 	@scripts/setup.sh build

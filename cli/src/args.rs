@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use mocker_core::backend::Driver;
+
+use crate::Program;
 use crate::commands::{
-    backends, commit, completions, convert, images, init, logs, pool, ps, reclaim, rm, run, start, tag,
+    backends, commit, completions, conformance, convert, images, init, logs, pool, ps, reclaim, rm, run,
+    start, tag,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -51,6 +55,10 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) verb: Verb,
+
+    /// Which program this is.
+    #[arg(skip)]
+    pub(crate) program: Option<Program>,
 }
 
 /// How much `--trace` tells.
@@ -86,6 +94,7 @@ pub(crate) enum Verb {
     Convert(convert::Args),
     Backends(backends::Args),
     Pool(pool::Args),
+    Conformance(conformance::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Reclaim(reclaim::Args),
@@ -103,6 +112,11 @@ impl Verb {
 }
 
 impl Args {
+    /// The storage drivers, the preferred ones first.
+    pub(crate) fn drivers(&self) -> &'static [Driver] {
+        self.program.map_or(&[], |program| program.drivers)
+    }
+
     /// The backend for a new image. A variable of the environment says no more
     /// than that; `--backend` contradicts an object that lies on another one.
     pub(crate) fn backend_for_new(&self) -> Option<String> {

@@ -3,5 +3,6 @@
 
 use mocker_core::backend::Driver;
 
-pub(crate) static DRIVERS: &[Driver] =
+/// The drivers of this project.
+pub static DRIVERS: &[Driver] =
     &[mocker_backend_btrfs::DRIVER, mocker_backend_overlay::DRIVER, mocker_backend_copy::DRIVER];

@@ -17,7 +17,7 @@ impl Fixture {
         };
         assert_eq!(numbers("SELECT id FROM intent"), [0; 0], "an intent is left");
         let known = numbers("SELECT id FROM node ORDER BY id");
-        assert_eq!(self.nodes(), known, "the storage and the records know different nodes");
+        assert_eq!(self.node_numbers(), known, "the storage and the records know different nodes");
         let unfinished = "SELECT id FROM node WHERE role NOT IN ('layer', 'work')";
         assert_eq!(numbers(unfinished), [0; 0], "a node is neither a layer nor a work area");
         let lost = "SELECT layer FROM version WHERE layer NOT IN (SELECT id FROM node WHERE role = 'layer') \

@@ -5,20 +5,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mocker_core::backend::{Capabilities, Driver, SnapshotBackend};
+use mocker_core::backend::{Capabilities, SnapshotBackend};
 
 use crate::fixture::Fixture;
-use crate::lane::Lane;
-
-impl Lane {
-    fn driver(self) -> &'static Driver {
-        match self {
-            Self::BtrfsNative | Self::BtrfsPool => &mocker_backend_btrfs::DRIVER,
-            Self::OverlayExt4 | Self::OverlayBtrfs | Self::OverlayXfs => &mocker_backend_overlay::DRIVER,
-            Self::Copy => &mocker_backend_copy::DRIVER,
-        }
-    }
-}
+use crate::nodes::Nodes;
 
 impl Fixture {
     /// The backend at the case's root, opened as the program opens it.
@@ -29,6 +19,11 @@ impl Fixture {
         (self.lane().driver().open)(self.root()).expect("open the backend")
     }
 
+    /// The backend, and numbers for its nodes.
+    pub fn nodes(&self) -> Nodes {
+        Nodes::of(self.open_backend())
+    }
+
     /// What the lane's backend declares about itself.
     pub fn capabilities(&self) -> Capabilities {
         self.open_backend().capabilities()
@@ -37,6 +32,7 @@ impl Fixture {
     /// A directory for anything, on the file system that the backend's trees lie
     /// on.
     pub fn beside_the_trees(&self) -> PathBuf {
-        self.nodes_directory(self.lane().backend()).with_file_name("beside")
+        let own = self.root().join(self.lane().backend());
+        if own.is_dir() { own.join("beside") } else { self.scratch().join("beside") }
     }
 }

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Every backend; a root can have nodes of several.
 pub const BACKENDS: [&str; 3] = ["btrfs", "overlay", "copy"];
 
+/// The program under test, where it is not found by its place.
+pub(crate) static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
 /// Makes the directories of cases differ.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -90,6 +93,9 @@ impl Fixture {
 
     /// The program under test.
     pub fn program() -> PathBuf {
+        if let Some(path) = PROGRAM.get() {
+            return path.clone();
+        }
         if let Some(path) = std::env::var_os("MOCKER_BIN") {
             return path.into();
         }
@@ -207,14 +213,14 @@ impl Fixture {
         State {
             images: self.images(),
             containers: self.containers(),
-            nodes: self.nodes(),
+            nodes: self.node_numbers(),
             container_directories: names_in(&self.root.join("containers")),
             leases: names_in(&self.root.join("leases")).len(),
         }
     }
 
     /// Those of all backends, which share their numbers.
-    pub(crate) fn nodes(&self) -> Vec<u64> {
+    pub(crate) fn node_numbers(&self) -> Vec<u64> {
         let names = BACKENDS.iter().flat_map(|backend| names_in(&self.nodes_directory(backend)));
         let mut nodes: Vec<u64> = names.filter_map(|name| name.parse().ok()).collect();
         nodes.sort_unstable();
@@ -236,7 +242,7 @@ impl Fixture {
         for verb in ["images", "ps"] {
             told.insert(verb, self.mocker(&[verb, "--format", "json"]).run().out());
         }
-        format!("nodes: {:?}\n{told:#?}", self.nodes())
+        format!("nodes: {:?}\n{told:#?}", self.node_numbers())
     }
 
     /// Ends the case.
@@ -269,7 +275,7 @@ impl Fixture {
                 "left behind: processes {processes:?}, mounts {mounts:?}, loop devices {devices:?}"
             ));
         }
-        if self.lane == Lane::BtrfsNative || pool.join("nodes").exists() {
+        if pool.join("nodes").exists() {
             // Subvolumes that lie right there go with the lane's whole file system.
             return Ok(());
         }

@@ -30,6 +30,35 @@ pub struct Case {
     pub alone: bool,
 }
 
+impl Case {
+    /// The id of the conformance case that this one proves, in capitals: `K1` of
+    /// `k1_what_is_noticed`.
+    pub fn id(&self) -> Option<String> {
+        let (id, _) = self.name.split_once('_')?;
+        let number = id.trim_start_matches(|letter: char| letter.is_ascii_lowercase());
+        let is_one = id.len() == number.len() + 1 && number.parse::<u8>().is_ok();
+        is_one.then(|| id.to_ascii_uppercase())
+    }
+}
+
+/// Cases about one thing.
+#[derive(Debug)]
+pub struct Area {
+    /// Its name; a part of the names of its tests.
+    pub name: &'static str,
+    /// What is noticed.
+    pub cases: Vec<Case>,
+    /// On which lanes that means something.
+    pub applies: fn(Lane) -> bool,
+}
+
+impl Area {
+    /// One that means something on every lane.
+    pub fn new(name: &'static str, cases: Vec<Case>) -> Self {
+        Self { name, cases, applies: |_| true }
+    }
+}
+
 /// A list of cases, each named as the function that it is.
 #[macro_export]
 macro_rules! cases {
@@ -38,10 +67,9 @@ macro_rules! cases {
     };
 }
 
-/// Runs the cases of all areas on the lanes that were asked for, as far as `on`
-/// says that an area means something there, as the arguments of the process say
-/// (those of every Rust test program).
-pub fn run(areas: &[(&str, Vec<Case>)], on: fn(&str, Lane) -> bool) -> ExitCode {
+/// Runs the cases of all areas on the lanes that were asked for, as the
+/// arguments of the process say (those of every Rust test program).
+pub fn run(areas: &[Area]) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let lanes = match Lane::chosen() {
         Ok(lanes) => lanes,
@@ -52,7 +80,7 @@ pub fn run(areas: &[(&str, Vec<Case>)], on: fn(&str, Lane) -> bool) -> ExitCode 
     };
     arguments.test_threads.get_or_insert(AT_ONCE);
     let groups = leaks::control_groups();
-    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, on, false));
+    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, false));
     // While several run, nobody can say whose a control group is.
     let left = leaks::control_groups_since(&groups);
     if !left.is_empty() {
@@ -62,30 +90,29 @@ pub fn run(areas: &[(&str, Vec<Case>)], on: fn(&str, Lane) -> bool) -> ExitCode 
         return libtest_mimic::run(&arguments, vec![refused]).exit_code();
     }
     arguments.test_threads = Some(1);
-    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, on, true));
+    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, true));
     Site::remove_all();
     if together.has_failed() || alone.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
 
-fn trials(
-    areas: &[(&str, Vec<Case>)],
-    lanes: &[Lane],
-    on: fn(&str, Lane) -> bool,
-    alone: bool,
-) -> Vec<Trial> {
+fn trials(areas: &[Area], lanes: &[Lane], alone: bool) -> Vec<Trial> {
     let mut trials = Vec::new();
     for lane in lanes.iter().copied() {
-        for (area, cases) in areas.iter().filter(|(area, _)| on(area, lane)) {
-            for case in cases.iter().copied().filter(|case| case.alone == alone) {
-                let name = format!("{lane}::{area}::{}", case.name);
-                trials.push(Trial::test(name, move || perform(lane, case)));
+        for area in areas.iter().filter(|area| (area.applies)(lane)) {
+            for case in area.cases.iter().copied().filter(|case| case.alone == alone) {
+                let name = format!("{lane}::{}::{}", area.name, case.name);
+                trials.push(Trial::test(name, move || perform(lane, case).map_err(Failed::from)));
             }
         }
     }
     trials
 }
 
-fn perform(lane: Lane, case: Case) -> Result<(), Failed> {
+/// Runs a case in a place of its own.
+///
+/// # Errors
+/// What it found, what it left behind, what it ran, and what there was.
+pub fn perform(lane: Lane, case: Case) -> Result<(), String> {
     let groups = leaks::control_groups();
     let fixture = Fixture::new(lane)?;
     let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture)));
@@ -97,7 +124,7 @@ fn perform(lane: Lane, case: Case) -> Result<(), Failed> {
     });
     match (outcome, closed) {
         (Ok(()), Ok(())) => Ok(()),
-        (Ok(()), Err(leaked)) => Err(format!("{leaked}\n{journal}").into()),
+        (Ok(()), Err(leaked)) => Err(format!("{leaked}\n{journal}")),
         (Err(panic), closed) => {
             let what = panic
                 .downcast_ref::<String>()
@@ -105,7 +132,7 @@ fn perform(lane: Lane, case: Case) -> Result<(), Failed> {
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_default();
             let leaked = closed.err().unwrap_or_default();
-            Err(format!("{what}\n{leaked}\n{journal}\n{told}").into())
+            Err(format!("{what}\n{leaked}\n{journal}\n{told}"))
         }
     }
 }

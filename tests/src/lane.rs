@@ -1,78 +1,82 @@
-//! The lanes: kinds of places at which a root can lie.
+//! The lanes: a backend, and the kind of place at which its root lies.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
+
+use mocker_core::backend::Driver;
 
 /// The variable that chooses lanes, separated by commas; or `all`.
 const CHOICE: &str = "MOCKER_TEST_LANES";
 
-/// A kind of place for a root, and the backend that is used there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The root lies on btrfs, and subvolumes are made right there.
-    BtrfsNative,
-    /// The root lies on ext4, and btrfs is in a pool.
-    BtrfsPool,
-    /// Overlayfs on ext4, which copies whole files up.
-    OverlayExt4,
-    /// Overlayfs on btrfs, which copies up by reflink.
-    OverlayBtrfs,
-    /// Overlayfs on xfs with reflink.
-    OverlayXfs,
-    /// Plain copies, on ext4.
-    Copy,
+/// A backend at a kind of place. Two lanes of one name are the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Lane {
+    name: &'static str,
+    driver: &'static Driver,
+    ground: Ground,
 }
 
-impl Lane {
-    /// Every lane.
-    pub const ALL: [Self; 6] = [
-        Self::BtrfsNative,
-        Self::BtrfsPool,
-        Self::OverlayExt4,
-        Self::OverlayBtrfs,
-        Self::OverlayXfs,
-        Self::Copy,
-    ];
+/// What a root lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// A fresh btrfs.
+    Btrfs,
+    /// A fresh ext4.
+    Ext4,
+    /// A fresh xfs, with reflink.
+    Xfs,
+    /// Whatever there is at this directory.
+    Here(&'static Path),
+}
 
-    /// Those that run when nobody chooses: every backend, and both homes of the
-    /// primary one. `make test-all` runs them all.
-    pub const USUAL: [Self; 4] = [Self::BtrfsNative, Self::BtrfsPool, Self::OverlayExt4, Self::Copy];
+/// Those of the backends of this project.
+static BUILT_IN: [Lane; 6] = [
+    // Subvolumes are made right there.
+    Lane::new("btrfs", &mocker_backend_btrfs::DRIVER, Ground::Btrfs),
+    // Needs a pool.
+    Lane::new("btrfs-pool", &mocker_backend_btrfs::DRIVER, Ground::Ext4),
+    // Copies whole files up.
+    Lane::new("overlay-ext4", &mocker_backend_overlay::DRIVER, Ground::Ext4),
+    // Copy up by reflink.
+    Lane::new("overlay-btrfs", &mocker_backend_overlay::DRIVER, Ground::Btrfs),
+    Lane::new("overlay-xfs", &mocker_backend_overlay::DRIVER, Ground::Xfs),
+    Lane::new("copy", &mocker_backend_copy::DRIVER, Ground::Ext4),
+];
+
+/// Those that run when nobody chooses: every backend, and both homes of the
+/// primary one. `make test-all` runs them all.
+const USUAL: [&str; 4] = ["btrfs", "btrfs-pool", "overlay-ext4", "copy"];
+
+impl Lane {
+    /// A lane of any backend.
+    pub const fn new(name: &'static str, driver: &'static Driver, ground: Ground) -> Self {
+        Self { name, driver, ground }
+    }
 
     /// The name by which it is chosen, and which its tests carry.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::BtrfsNative => "btrfs",
-            Self::BtrfsPool => "btrfs-pool",
-            Self::OverlayExt4 => "overlay-ext4",
-            Self::OverlayBtrfs => "overlay-btrfs",
-            Self::OverlayXfs => "overlay-xfs",
-            Self::Copy => "copy",
-        }
+        self.name
     }
 
-    /// The backend that it is for.
+    /// What opens the backend.
+    pub fn driver(self) -> &'static Driver {
+        self.driver
+    }
+
+    /// The name of the backend.
     pub fn backend(self) -> &'static str {
-        match self {
-            Self::BtrfsNative | Self::BtrfsPool => "btrfs",
-            Self::OverlayExt4 | Self::OverlayBtrfs | Self::OverlayXfs => "overlay",
-            Self::Copy => "copy",
-        }
+        self.driver.name
     }
 
-    /// The lane on whose file system a path lies.
-    pub fn at(path: &Path) -> Option<Self> {
-        let mut names = path.components().map(std::path::Component::as_os_str);
-        names.find_map(|name| Self::ALL.into_iter().find(|lane| name == lane.name()))
+    /// What the root lies on.
+    pub fn ground(self) -> Ground {
+        self.ground
     }
 
-    pub(crate) fn mkfs(self) -> &'static [&'static str] {
-        match self {
-            Self::BtrfsNative | Self::OverlayBtrfs => {
-                &["mkfs.btrfs", "--quiet", "--metadata", "single", "--nodesize", "4096"]
-            }
-            Self::BtrfsPool | Self::OverlayExt4 | Self::Copy => &["mkfs.ext4", "-q", "-b", "4096"],
-            Self::OverlayXfs => &["mkfs.xfs", "-q", "-m", "reflink=1"],
-        }
+    /// Whether the backend makes itself a file system in a file here.
+    pub fn has_pool(self) -> bool {
+        self.backend() == mocker_backend_btrfs::DRIVER.name && self.ground.kind() != Ground::Btrfs
     }
 
     /// The lanes that were asked for.
@@ -80,14 +84,14 @@ impl Lane {
     /// # Errors
     /// A name that no lane has.
     pub fn chosen() -> Result<Vec<Self>, String> {
-        let Some(choice) = std::env::var_os(CHOICE) else { return Ok(Self::USUAL.to_vec()) };
-        let choice = choice.to_string_lossy().into_owned();
+        let choice = std::env::var_os(CHOICE)
+            .map_or_else(|| USUAL.join(","), |choice| choice.to_string_lossy().into_owned());
         if choice == "all" {
-            return Ok(Self::ALL.to_vec());
+            return Ok(BUILT_IN.to_vec());
         }
         let find = |name: &str| {
-            Self::ALL.into_iter().find(|lane| lane.name() == name.trim()).ok_or_else(|| {
-                let known = Self::ALL.map(Self::name).join(", ");
+            BUILT_IN.into_iter().find(|lane| lane.name == name.trim()).ok_or_else(|| {
+                let known = BUILT_IN.map(Self::name).join(", ");
                 format!("{CHOICE}: there is no lane '{name}'; the lanes are: {known}")
             })
         };
@@ -95,8 +99,46 @@ impl Lane {
     }
 }
 
+impl PartialEq for Lane {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Lane {}
+
+impl Hash for Lane {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name)
+    }
+}
+
+impl Ground {
+    /// The fresh file system that is most like it.
+    pub fn kind(self) -> Self {
+        let Self::Here(path) = self else { return self };
+        // Magic numbers of include/uapi/linux/magic.h.
+        match rustix::fs::statfs(path).expect("look at the file system").f_type {
+            0x9123_683E => Self::Btrfs,
+            0x5846_5342 => Self::Xfs,
+            _ => Self::Ext4,
+        }
+    }
+
+    /// The command that makes a file system of the kind; `None` where there is
+    /// one already.
+    pub(crate) fn mkfs(self) -> Option<(&'static str, &'static [&'static str])> {
+        match self {
+            Self::Btrfs => Some(("mkfs.btrfs", &["--quiet", "--metadata", "single", "--nodesize", "4096"])),
+            Self::Ext4 => Some(("mkfs.ext4", &["-q", "-b", "4096"])),
+            Self::Xfs => Some(("mkfs.xfs", &["-q", "-m", "reflink=1"])),
+            Self::Here(_) => None,
+        }
     }
 }

@@ -25,7 +25,6 @@ use crate::edit::Edit;
 
 mod generator;
 mod model;
-mod nodes;
 mod player;
 mod reference;
 mod shrink;
@@ -34,6 +33,7 @@ mod tests;
 
 pub use generator::generate;
 pub use player::Stage;
+pub(crate) use player::during;
 pub use shrink::shrink;
 
 /// Names a layer or a work area by the step that made it; the work area that is

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::lane::Lane;
+use crate::lane::{Ground, Lane};
 use crate::leaks;
 
 /// The size of a lane's file system; the file is sparse.
@@ -59,10 +59,11 @@ impl Site {
 
     fn make(lane: Lane) -> Result<Self, String> {
         // Not in /tmp, which may lie in memory.
+        let place = if let Ground::Here(path) = lane.ground() { path } else { Path::new("/var/tmp") };
         let folder = tempfile::Builder::new()
             .prefix("mocker-test-")
-            .tempdir_in("/var/tmp")
-            .map_err(|error| format!("cannot make a directory in /var/tmp: {error}"))?;
+            .tempdir_in(place)
+            .map_err(|error| format!("cannot make a directory in '{}': {error}", place.display()))?;
         let mount = folder.path().join(lane.name());
         let janitor = Command::new("sh")
             .args(["-c", JANITOR, "janitor"])
@@ -76,12 +77,10 @@ impl Site {
             .map_err(|error| format!("cannot start a shell: {error}"))?;
         let image = folder.keep().join("image");
         let site = Self { mount, janitor };
-        let make = || {
-            File::create_new(&image)?.set_len(SIZE)?;
-            std::fs::create_dir(&site.mount)
-        };
-        make().map_err(|error| format!("cannot make '{}': {error}", image.display()))?;
-        let (program, options) = lane.mkfs().split_first().ok_or("no mkfs")?;
+        let failed = |error| format!("cannot make '{}': {error}", image.display());
+        std::fs::create_dir(&site.mount).map_err(failed)?;
+        let Some((program, options)) = lane.ground().mkfs() else { return Ok(site) };
+        File::create_new(&image).and_then(|file| file.set_len(SIZE)).map_err(failed)?;
         run(Command::new(program).args(options).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop,noatime"]).arg(&image).arg(&site.mount))?;
         Ok(site)

@@ -15,11 +15,12 @@ const KEPT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "MOCKER_BIN", "MOCKER_UPDATE_
 const KEPT_FAMILIES: [&str; 2] = ["MOCKER_TEST_", "CARGO"];
 
 /// Starts this program over, as the same process with the same arguments, where
-/// its environment holds more than tests should see. Call it first in `main`.
+/// its environment holds more than tests should see and than is `also_kept`. Call it first in `main`.
 ///
 /// # Errors
 /// The program cannot be executed again.
-pub fn clear() -> io::Result<()> {
+pub fn clear(also_kept: &[&str]) -> io::Result<()> {
+    let kept = |name: &OsStr| kept(name) || also_kept.iter().any(|also| name == *also);
     if std::env::vars_os().all(|(name, _)| kept(&name)) {
         return Ok(());
     }

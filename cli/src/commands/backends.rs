@@ -5,7 +5,6 @@ use mocker_core::backend::Probe;
 use mocker_core::image::escaped;
 use serde::Serialize;
 
-use crate::backends::DRIVERS;
 use crate::output::{self, Format};
 
 const EXAMPLES: &str = "\
@@ -37,7 +36,8 @@ impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
         let root = std::path::absolute(args.root_directory()?)
             .map_err(|error| mocker_core::Error::io("cannot use the root", error))?;
-        let lines: Vec<_> = DRIVERS
+        let lines: Vec<_> = args
+            .drivers()
             .iter()
             .map(|driver| {
                 let (works, why) = match (driver.probe)(&root) {

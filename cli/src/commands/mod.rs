@@ -3,6 +3,7 @@
 pub(crate) mod backends;
 pub(crate) mod commit;
 pub(crate) mod completions;
+pub(crate) mod conformance;
 pub(crate) mod convert;
 pub(crate) mod images;
 pub(crate) mod init;
@@ -20,7 +21,6 @@ use mocker_core::backend::complete;
 use mocker_core::engine::{Engine, Options};
 
 use crate::args::{Args, Verb};
-use crate::backends::DRIVERS;
 
 /// Carries out the verb; answers the exit status.
 pub(crate) fn perform(args: &Args) -> Result<u8> {
@@ -37,6 +37,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Pool(verb) => verb.perform(args),
         Verb::Convert(verb) => verb.perform(args),
         Verb::Backends(verb) => verb.perform(args),
+        Verb::Conformance(verb) => verb.perform(args),
         Verb::Completions(verb) => verb.perform(),
         Verb::Reclaim(verb) => verb.perform(args),
     }
@@ -45,6 +46,6 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
 /// Opens the root.
 fn open(args: &Args, verb: &'static str) -> Result<Engine> {
     let preferred = if verb == "init" { args.backend_for_new() } else { args.backend.clone() };
-    let options = Options { root: args.root_directory()?, drivers: DRIVERS, preferred, verb };
+    let options = Options { root: args.root_directory()?, drivers: args.drivers(), preferred, verb };
     complete(Engine::open(options))
 }

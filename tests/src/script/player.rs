@@ -17,10 +17,10 @@ use mocker_core::mount::View;
 use rustix::io::Errno;
 
 use super::model::Model;
-use super::nodes::Nodes;
 use super::reference::{Deed, Plain};
 use super::{Action, Failure, How, Label, Step, Tally};
 use crate::edit::{self, Edit};
+use crate::nodes::Nodes;
 use crate::oracle::Tree;
 
 mod compare;
@@ -289,6 +289,6 @@ impl Work {
 }
 
 /// Says at what something failed.
-pub(super) fn during<E: fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
+pub(crate) fn during<E: fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
     move |error| format!("cannot {doing}: {error}")
 }

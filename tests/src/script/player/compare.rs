@@ -3,8 +3,9 @@
 use mocker_core::backend::{Access, Node, Sparse};
 
 use super::{Layer, Play};
+use crate::nodes;
 use crate::oracle::{self, Tree};
-use crate::script::{Label, nodes};
+use crate::script::Label;
 
 impl Play<'_> {
     pub(super) fn compare_layer(&self, label: Label, layer: &Layer) -> Result<(), String> {

@@ -1,0 +1,133 @@
+//! A backend and the numbers of its nodes: the calls of the trait in the order
+//! in which the engine makes them, and the views of its trees.
+
+use std::cell::Cell;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mocker_core::ErrorKind;
+use mocker_core::backend::{
+    Access, Capabilities, Chain, Node, NodeId, Reclaim, Rootfs, Seal, Sealed, SnapshotBackend, Then, WorkId,
+    WorkState, complete,
+};
+use mocker_core::mount::View;
+
+use crate::oracle::{self, Tree};
+use crate::script::{How, during};
+
+/// How long a tree may be held by what another thread has just started.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A backend, and the numbers that its nodes get.
+#[derive(Debug)]
+pub struct Nodes {
+    /// The backend itself, for calls that the others do not make.
+    pub backend: Arc<dyn SnapshotBackend>,
+    next: Cell<u64>,
+}
+
+impl Nodes {
+    /// Of a backend that has none yet.
+    pub fn of(backend: Arc<dyn SnapshotBackend>) -> Self {
+        Self { backend, next: Cell::new(1) }
+    }
+
+    /// What the backend declares.
+    pub fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    /// A number that no node ever had.
+    pub fn fresh(&self) -> NodeId {
+        self.next.set(self.next.get() + 1);
+        NodeId(self.next.get())
+    }
+
+    /// Makes a work area.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn create(&self, base: &Chain) -> Result<WorkId, String> {
+        let work = WorkId(self.fresh());
+        complete(self.backend.create(work, base)).map_err(during("create a work area"))?;
+        Ok(work)
+    }
+
+    /// Freezes a work area; whatever is not wanted any more is deleted.
+    ///
+    /// # Errors
+    /// What the backend says, or that it answers what cannot be.
+    pub fn snapshot(&self, work: WorkId, base: &Chain, how: How) -> Result<Sealed, String> {
+        let spare = self.fresh();
+        let seal = Seal {
+            work,
+            base,
+            state: if how == How::Paused { WorkState::Paused } else { WorkState::Idle },
+            spare,
+            then: if how == How::Consume { Then::Consume } else { Then::Continue },
+            flatten: false,
+            leave_out: &[],
+        };
+        let sealed = self.seal(seal).map_err(during("snapshot"))?;
+        match (how, sealed.work) {
+            (How::Consume, None) => self.delete(if sealed.layer.0 == spare { work.0 } else { spare })?,
+            (How::Idle | How::Paused, Some(lives)) => {
+                let roles = [sealed.layer.0, lives.0];
+                if roles != [work.0, spare] && roles != [spare, work.0] {
+                    return Err(format!(
+                        "snapshot of node {} with spare {spare} answered {sealed:?}",
+                        work.0
+                    ));
+                }
+            }
+            _ => return Err(format!("snapshot ({how:?}) answered {sealed:?}")),
+        }
+        Ok(sealed)
+    }
+
+    /// Whatever another thread starts has every descriptor of this process for a
+    /// moment, between fork and exec; who really holds a tree holds it for longer.
+    fn seal(&self, seal: Seal<'_>) -> mocker_core::Result<Sealed> {
+        let started = Instant::now();
+        loop {
+            match complete(self.backend.snapshot(seal)) {
+                Err(error) if error.kind() == ErrorKind::Busy && started.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Deletes a node, and frees its space where the backend leaves that to its
+    /// caller.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn delete(&self, node: NodeId) -> Result<(), String> {
+        complete(self.backend.delete(node)).map_err(during("delete a node"))?;
+        // Else the space of many scripts would pile up.
+        if self.capabilities().reclaim == Reclaim::Backend {
+            complete(self.backend.reclaim()).map_err(during("reclaim"))?;
+        }
+        Ok(())
+    }
+
+    /// Opens a tree.
+    ///
+    /// # Errors
+    /// What the backend or the mount says.
+    pub fn view(&self, node: Node, base: &Chain, access: Access) -> Result<View, String> {
+        let rootfs: Rootfs =
+            complete(self.backend.rootfs(node, base, access)).map_err(during("ask for a tree"))?;
+        View::open(&rootfs).map_err(during("open a tree"))
+    }
+}
+
+/// Looks at a tree that has no place among the mounts.
+pub fn look(view: &View) -> Tree {
+    // The dot makes it the directory, not the link in /proc.
+    oracle::look(&Path::new("/proc/self/fd").join(view.top().as_raw_fd().to_string()).join("."))
+}

@@ -1,0 +1,41 @@
+//! The cases, by area: `areas` lists them all.
+//!
+//! Each area is a file; `background`, `ground`, `living` and `processes` help
+//! several.
+
+use crate::harness::Area;
+use crate::lane::Lane;
+
+mod background;
+mod cli;
+mod commit;
+mod crash;
+mod exercise;
+mod faithful;
+mod ground;
+mod hostile;
+mod living;
+mod names;
+mod pool;
+mod processes;
+mod random;
+mod run;
+mod storm;
+
+/// Every area there is.
+pub fn areas() -> Vec<Area> {
+    vec![
+        Area::new("exercise", exercise::cases()),
+        Area::new("faithful", faithful::cases()),
+        Area::new("names", names::cases()),
+        Area::new("run", run::cases()),
+        Area::new("commit", commit::cases()),
+        Area::new("cli", cli::cases()),
+        Area::new("crash", crash::cases()),
+        Area::new("hostile", hostile::cases()),
+        Area::new("random", random::cases()),
+        // These make their own file systems, and say the same in every lane.
+        Area { name: "pool", cases: pool::cases(), applies: Lane::has_pool },
+        Area::new("storm", storm::cases()),
+    ]
+}
