@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use mocker_core::backend::complete;
+
 use crate::call::shown;
 pub use crate::call::{Call, Output};
 pub use crate::lane::Lane;
@@ -219,10 +221,15 @@ impl Fixture {
         }
     }
 
-    /// Those of all backends, which share their numbers.
+    /// Those of all backends, which share their numbers: what is seen in their
+    /// directories, and what somebody else's says.
     pub(crate) fn node_numbers(&self) -> Vec<u64> {
         let names = BACKENDS.iter().flat_map(|backend| names_in(&self.nodes_directory(backend)));
         let mut nodes: Vec<u64> = names.filter_map(|name| name.parse().ok()).collect();
+        if !BACKENDS.contains(&self.lane.backend()) && self.root.exists() {
+            let list = complete(self.open_backend().list()).expect("list the nodes");
+            nodes.extend(list.iter().map(|node| node.0));
+        }
         nodes.sort_unstable();
         nodes
     }

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use mocker_core::backend::{Access, Chain, Driver, LayerId, Node, NodeId, Rootfs, WorkId, complete};
+
+use rusqlite::OptionalExtension;
+
 use crate::fixture::Fixture;
 
 impl Fixture {
@@ -11,31 +15,49 @@ impl Fixture {
     #[track_caller]
     pub fn tree(&self, object: &str) -> PathBuf {
         let record = self.record(object).unwrap_or_else(|| panic!("there is no '{object}'"));
-        let node = record["work"].as_u64().or(record["layer"].as_u64()).expect("a node's number");
-        // An image may have been converted to another backend than the lane's.
-        let backend = record["backend"].as_str().expect("a backend's name");
-        let changes = |node: u64| self.nodes_directory(backend).join(node.to_string()).join("fs");
-        if backend != "overlay" {
-            return changes(node);
+        let work = record["work"].as_u64();
+        let number = work.or(record["layer"].as_u64()).expect("a node's number");
+        let base = match work {
+            Some(work) => self.number("SELECT base FROM container WHERE work = ?1", work),
+            None => Some(number),
+        };
+        let node = match work {
+            Some(work) => Node::Work(WorkId(NodeId(work))),
+            None => Node::Layer(LayerId(NodeId(number))),
+        };
+        let backend = self.driver(record["backend"].as_str().expect("a backend's name"));
+        let opened = (backend.open)(self.root()).expect("open the backend");
+        let rootfs = complete(opened.rootfs(node, &self.chain(base), Access::Read)).expect("ask for a tree");
+        match rootfs {
+            Rootfs::Directory(path) => path,
+            Rootfs::Overlay(_) if record["pid"].is_u64() => format!("/proc/{}/root", record["pid"]).into(),
+            Rootfs::Overlay(plan) => self.show_overlay(&plan.lower),
+            other => panic!("a kind of tree that the tests do not know: {other:?}"),
         }
-        if let Some(pid) = record["pid"].as_u64() {
-            return format!("/proc/{pid}/root").into();
+    }
+
+    /// An image may have been converted to another backend than the lane's.
+    fn driver(&self, name: &str) -> &'static Driver {
+        let own = self.lane().driver();
+        if own.name == name {
+            return own;
         }
-        // Each layer holds the difference to the one beneath.
-        let store = self.store();
-        let mut beneath: Option<u64> = Some(node);
-        if record["work"].is_u64() {
-            let query = "SELECT base FROM container WHERE work = ?1";
-            beneath = store.query_row(query, [node], |row| row.get(0)).expect("a container");
+        mocker::DRIVERS.iter().find(|driver| driver.name == name).expect("a known backend")
+    }
+
+    /// The chain that ends in a layer.
+    fn chain(&self, mut layer: Option<u64>) -> Chain {
+        let mut layers = Vec::new();
+        while let Some(number) = layer {
+            layers.push(LayerId(NodeId(number)));
+            layer = self.number("SELECT parent FROM node WHERE id = ?1", number);
         }
-        let mut lower = if record["work"].is_u64() { vec![changes(node)] } else { Vec::new() };
-        while let Some(layer) = beneath {
-            lower.push(changes(layer));
-            let query = "SELECT parent FROM node WHERE id = ?1";
-            beneath = store.query_row(query, [layer], |row| row.get(0)).expect("a layer");
-        }
-        // The kernel wants two at least.
-        lower.push(self.root().join("overlay/empty"));
-        self.show_overlay(&lower)
+        layers.into_iter().rev().fold(Chain::EMPTY, Chain::with)
+    }
+
+    fn number(&self, query: &str, parameter: u64) -> Option<u64> {
+        // A layer that is whole needs none beneath, and those may be gone.
+        let found = self.store().query_row(query, [parameter], |row| row.get(0)).optional();
+        found.expect("a record").flatten()
     }
 }
