@@ -80,7 +80,9 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// - The layer is what the tree was at one instant; how that holds for a
     ///   running container is declared in [`Capabilities::commit_running`]
-    ///   (C1, C3).
+    ///   (C1, C3). In a state that is not declared it is refused with
+    ///   [`ErrorKind::Unsupported`], though the engine does not ask for that
+    ///   (C3).
     /// - Later writes to the work area never reach the layer, not even through
     ///   a descriptor or a mapping opened before (L13).
     /// - With [`Then::Continue`] the work area lives on under the number that

@@ -9,6 +9,7 @@ use mocker_core::backend::{Capabilities, SnapshotBackend};
 
 use crate::fixture::Fixture;
 use crate::nodes::Nodes;
+use crate::script::Stage;
 
 impl Fixture {
     /// The backend at the case's root, opened as the program opens it.
@@ -22,6 +23,14 @@ impl Fixture {
     /// The backend, and numbers for its nodes.
     pub fn nodes(&self) -> Nodes {
         Nodes::of(self.open_backend())
+    }
+
+    /// The backend and a place beside its trees, for scripts.
+    pub fn stage(&self) -> Stage {
+        // It makes what it needs when it is opened first.
+        drop(self.open_backend());
+        let (open, root) = (self.lane().driver().open, self.root().to_owned());
+        Stage::new(move || open(&root), self.beside_the_trees())
     }
 
     /// What the lane's backend declares about itself.

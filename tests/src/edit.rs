@@ -22,8 +22,9 @@
 //!   which XFS notes beneath an overlay (`xfs_cross_rename`) and others do not.
 //!
 //! The file mode mask of the process applies, as to everybody.
+//!
+//! An edit is one line of text too, which `text.rs` writes and reads back.
 
-use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ use rustix::io::{Errno, Result};
 mod place;
 #[cfg(test)]
 mod tests;
+mod text;
+pub(crate) mod words;
 
 use place::Place;
 pub use place::stamp;
@@ -66,9 +69,9 @@ pub enum Edit {
     /// Sets owner and group.
     Chown { path: PathBuf, uid: u32, gid: u32 },
     /// Sets an extended attribute, as an ACL is one too.
-    SetAttribute { path: PathBuf, name: &'static str, value: Vec<u8> },
+    SetAttribute { path: PathBuf, name: String, value: Vec<u8> },
     /// Removes an extended attribute.
-    RemoveAttribute { path: PathBuf, name: &'static str },
+    RemoveAttribute { path: PathBuf, name: String },
     /// Makes a FIFO, a socket, or a device with this number.
     MakeNode { path: PathBuf, kind: FileType, mode: u32, device: u64 },
 }
@@ -152,12 +155,12 @@ impl Edit {
             }
             Self::SetAttribute { path, name, value } => {
                 let place = Place::of(top, path)?;
-                rustix::fs::lsetxattr(place.by_path(), *name, value, XattrFlags::empty())
+                rustix::fs::lsetxattr(place.by_path(), name.as_str(), value, XattrFlags::empty())
             }
             Self::RemoveAttribute { path, name } => {
                 let place = Place::of(top, path)?;
-                rustix::fs::lgetxattr(place.by_path(), *name, &mut [0; 0])?;
-                rustix::fs::lremovexattr(place.by_path(), *name)
+                rustix::fs::lgetxattr(place.by_path(), name.as_str(), &mut [0; 0])?;
+                rustix::fs::lremovexattr(place.by_path(), name.as_str())
             }
             Self::MakeNode { path, kind, mode, device } => {
                 let place = Place::of(top, path)?;
@@ -211,35 +214,4 @@ fn write(
     }
     drop(file);
     place.stamp(step)
-}
-
-impl fmt::Display for Edit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create { path, mode } => write!(f, "create {path:?} {mode:o}"),
-            Self::Write { path, at, length, byte } => {
-                write!(f, "write {path:?} at {at}: {length} times {byte:#04x}")
-            }
-            Self::Append { path, length, byte } => write!(f, "append {path:?}: {length} times {byte:#04x}"),
-            Self::Truncate { path, size } => write!(f, "truncate {path:?} to {size}"),
-            Self::Unlink { path } => write!(f, "unlink {path:?}"),
-            Self::MakeDirectory { path, mode } => write!(f, "mkdir {path:?} {mode:o}"),
-            Self::RemoveDirectory { path } => write!(f, "rmdir {path:?}"),
-            Self::Rename { from, to } => write!(f, "rename {from:?} to {to:?}"),
-            Self::Link { from, to } => write!(f, "link {from:?} as {to:?}"),
-            Self::Symlink { path, target } => write!(f, "symlink {path:?} to {target:?}"),
-            Self::Chmod { path, mode } => write!(f, "chmod {path:?} {mode:o}"),
-            Self::Chown { path, uid, gid } => write!(f, "chown {path:?} {uid}:{gid}"),
-            Self::SetAttribute { path, name, value } => match value.first() {
-                Some(first) if value.len() > 8 && value.iter().all(|byte| byte == first) => {
-                    write!(f, "setxattr {path:?} {name}: {} times {first:#04x}", value.len())
-                }
-                _ => write!(f, "setxattr {path:?} {name}={}", value.escape_ascii()),
-            },
-            Self::RemoveAttribute { path, name } => write!(f, "removexattr {path:?} {name}"),
-            Self::MakeNode { path, kind, mode, device } => {
-                write!(f, "mknod {path:?} {kind:?} {mode:o} {device:#x}")
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! in which the engine makes them, and the views of its trees.
 
 use std::cell::Cell;
+use std::fmt;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,25 @@ pub struct Nodes {
 impl Nodes {
     /// Of a backend that has none yet.
     pub fn of(backend: Arc<dyn SnapshotBackend>) -> Self {
-        Self { backend, next: Cell::new(1) }
+        Self::numbered_after(backend, 1)
+    }
+
+    /// Of a backend in which numbers up to this one were in use.
+    pub fn numbered_after(backend: Arc<dyn SnapshotBackend>, last: u64) -> Self {
+        Self { backend, next: Cell::new(last) }
+    }
+
+    /// Drops the backend and has it opened again, as the next process does.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; nothing is there to go on with then.
+    pub fn reopen(
+        self,
+        open: impl FnOnce() -> mocker_core::Result<Arc<dyn SnapshotBackend>>,
+    ) -> Result<Self, String> {
+        let Self { backend, next } = self;
+        drop(backend);
+        Ok(Self { backend: open().map_err(during("open the backend again"))?, next })
     }
 
     /// What the backend declares.
@@ -61,19 +80,10 @@ impl Nodes {
     /// What the backend says, or that it answers what cannot be.
     pub fn snapshot(&self, work: WorkId, base: &Chain, how: How) -> Result<Sealed, String> {
         let spare = self.fresh();
-        let seal = Seal {
-            work,
-            base,
-            state: if how == How::Paused { WorkState::Paused } else { WorkState::Idle },
-            spare,
-            then: if how == How::Consume { Then::Consume } else { Then::Continue },
-            flatten: false,
-            leave_out: &[],
-        };
-        let sealed = self.seal(seal).map_err(during("snapshot"))?;
+        let sealed = self.seal(order(work, base, how, spare)).map_err(during("snapshot"))?;
         match (how, sealed.work) {
             (How::Consume, None) => self.delete(if sealed.layer.0 == spare { work.0 } else { spare })?,
-            (How::Idle | How::Paused, Some(lives)) => {
+            (How::Idle | How::Paused | How::Running, Some(lives)) => {
                 let roles = [sealed.layer.0, lives.0];
                 if roles != [work.0, spare] && roles != [spare, work.0] {
                     return Err(format!(
@@ -85,6 +95,17 @@ impl Nodes {
             _ => return Err(format!("snapshot ({how:?}) answered {sealed:?}")),
         }
         Ok(sealed)
+    }
+
+    /// Asks for a snapshot that the backend does not declare, and must refuse.
+    ///
+    /// # Errors
+    /// It is made, or refused as something else.
+    pub fn refuse_snapshot(&self, work: WorkId, base: &Chain, how: How) -> Result<(), String> {
+        let spare = self.fresh();
+        let outcome = complete(self.backend.snapshot(order(work, base, how, spare)));
+        must_fail(&format!("snapshot ({how:?}), which is not declared,"), outcome, ErrorKind::Unsupported)?;
+        self.delete(spare)
     }
 
     /// Whatever another thread starts has every descriptor of this process for a
@@ -123,6 +144,38 @@ impl Nodes {
         let rootfs: Rootfs =
             complete(self.backend.rootfs(node, base, access)).map_err(during("ask for a tree"))?;
         View::open(&rootfs).map_err(during("open a tree"))
+    }
+}
+
+fn order(work: WorkId, base: &Chain, how: How, spare: NodeId) -> Seal<'_> {
+    Seal {
+        work,
+        base,
+        state: match how {
+            How::Idle | How::Consume => WorkState::Idle,
+            How::Paused => WorkState::Paused,
+            How::Running => WorkState::Running,
+        },
+        spare,
+        then: if how == How::Consume { Then::Consume } else { Then::Continue },
+        flatten: false,
+        leave_out: &[],
+    }
+}
+
+/// Whether a call failed as the contract says.
+///
+/// # Errors
+/// It did not.
+pub fn must_fail<T: fmt::Debug>(
+    call: &str,
+    outcome: mocker_core::Result<T>,
+    kind: ErrorKind,
+) -> Result<(), String> {
+    match outcome {
+        Err(error) if error.kind() == kind => Ok(()),
+        Err(error) => Err(format!("{call} must fail as {kind:?}, and failed as {:?}: {error}", error.kind())),
+        Ok(answer) => Err(format!("{call} must fail as {kind:?}, and succeeded: {answer:?}")),
     }
 }
 

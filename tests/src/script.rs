@@ -1,10 +1,13 @@
-//! Random scripts: the same edits, commits, branches and deletions for a
-//! backend and for plain directories, which must come out the same.
+//! Scripts: the same edits, commits, branches and deletions for a backend and
+//! for plain directories, which must come out the same; and calls that a
+//! backend must refuse.
 //!
-//! `generator.rs` makes a script out of a seed, knowing through `model.rs` what
-//! is there. `player.rs` plays it on both sides: `nodes.rs` is the backend's,
-//! `reference.rs` the plain directories. `shrink.rs` makes a script that fails
-//! as short as it can.
+//! `player.rs` plays a script on both sides: [`Nodes`](crate::nodes::Nodes) is
+//! the backend's, `reference.rs` the plain directories. `text.rs` writes a
+//! script down, one step a line, and [`parse`] reads it back.
+//!
+//! `generator.rs` makes a script out of a seed, knowing through `world.rs` what
+//! is there. `shrink.rs` makes a script that fails as short as it can.
 //!
 //! A script does not depend on the backend. Where one declares a difference
 //! ([`RenameDir`](mocker_core::RenameDir),
@@ -30,11 +33,14 @@ mod reference;
 mod shrink;
 #[cfg(test)]
 mod tests;
+mod text;
+mod world;
 
 pub use generator::generate;
 pub use player::Stage;
 pub(crate) use player::during;
 pub use shrink::shrink;
+pub use text::parse;
 
 /// Names a layer or a work area by the step that made it; the work area that is
 /// there from the start is 0.
@@ -65,6 +71,11 @@ pub enum Action {
     DeleteWork(Label),
     /// Deletes a layer, unless something needs it.
     DeleteLayer(Label),
+    /// Drops the backend and opens it again, as the next command does. What is
+    /// open for writing stays so, as that of a running container does.
+    Reopen,
+    /// Makes a call that changes nothing.
+    Try(Attempt),
 }
 
 /// In which of its ways a work area is committed.
@@ -74,8 +85,38 @@ pub enum How {
     Idle,
     /// Somebody uses it, and holds still; it lives on.
     Paused,
+    /// Somebody uses it, and does not hold still; it lives on.
+    Running,
     /// It ends, and another one is made over the layer.
     Consume,
+}
+
+/// A call that the contract of the trait refuses, or that has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// `create` under the number that a work area has (L2).
+    MakeWork(Label),
+    /// `create` under the number that a layer has (L2).
+    MakeLayer(Label),
+    /// `create` over a layer that is not there (L4).
+    MakeOver(Missing),
+    /// `rootfs` of a node that is not there (L4).
+    Open(Missing),
+    /// `usage` of a node that is not there (A4).
+    Measure(Missing),
+    /// `rootfs` of a layer, for writing (L12).
+    WriteTo(Label),
+    /// `delete` of a node that is not there, which is no error (K1).
+    Delete(Missing),
+}
+
+/// A node that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Its number was never in use.
+    Never,
+    /// It was the last one to be deleted.
+    Deleted,
 }
 
 impl Step {
@@ -83,22 +124,6 @@ impl Step {
         match &self.action {
             Action::Edit(edit) => Some(edit),
             _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, action } = self;
-        write!(f, "{number:5}  ")?;
-        match action {
-            Action::Edit(edit) => edit.fmt(f),
-            Action::Commit(how) => write!(f, "commit as layer {number} ({how:?})"),
-            Action::Branch(Some(layer)) => write!(f, "make work area {number} over layer {layer}"),
-            Action::Branch(None) => write!(f, "make work area {number} over nothing"),
-            Action::Switch(work) => write!(f, "go on in work area {work}"),
-            Action::DeleteWork(work) => write!(f, "delete work area {work}"),
-            Action::DeleteLayer(layer) => write!(f, "delete layer {layer}"),
         }
     }
 }
@@ -122,7 +147,18 @@ pub struct Tally {
     pub links_broken: u64,
     pub commits: u64,
     pub branches: u64,
+    pub reopened: u64,
+    pub attempts: u64,
     pub trees_compared: u64,
+}
+
+/// A script that fails, as short as it could be made.
+#[derive(Debug, Clone)]
+pub struct Counterexample {
+    /// Its steps.
+    pub script: Vec<Step>,
+    /// How it fails.
+    pub failure: Failure,
 }
 
 impl fmt::Display for Failure {

@@ -82,12 +82,13 @@ fn what_describes_an_entry_is_set_and_its_time_stays() {
     scene.edit(&Edit::Chown { path: "n".into(), uid: 5, gid: 6 }).unwrap();
     scene.edit(&Edit::Chmod { path: "n".into(), mode: 0o2641 }).unwrap();
     let name = "trusted.mark";
-    scene.edit(&Edit::SetAttribute { path: "n".into(), name, value: b"v".to_vec() }).unwrap();
+    scene.edit(&Edit::SetAttribute { path: "n".into(), name: name.into(), value: b"v".to_vec() }).unwrap();
     let mut value = [0; 8];
     assert_eq!(rustix::fs::lgetxattr(scene.path("n"), name, &mut value), Ok(1));
-    scene.edit(&Edit::RemoveAttribute { path: "n".into(), name }).unwrap();
+    let remove = Edit::RemoveAttribute { path: "n".into(), name: name.into() };
+    scene.edit(&remove).unwrap();
     assert_eq!(rustix::fs::lgetxattr(scene.path("n"), name, &mut value), Err(Errno::NODATA));
-    assert_eq!(scene.edit(&Edit::RemoveAttribute { path: "n".into(), name }), Err(Errno::NODATA));
+    assert_eq!(scene.edit(&remove), Err(Errno::NODATA));
     let stat = scene.path("n").symlink_metadata().unwrap();
     assert_eq!((stat.mode() & 0o7777, stat.uid(), stat.gid(), stat.rdev()), (0o2641, 5, 6, null));
     assert_eq!(scene.step_of("n"), 1);

@@ -2,18 +2,20 @@
 //!
 //! This is the minimising half of delta debugging (Zeller and Hildebrandt,
 //! "Simplifying and isolating failure-inducing input", 2002): whole chunks
-//! first, then halves of them, down to single steps.
+//! first, then halves of them, down to single steps. (proptest leaves out one
+//! step after the other, which takes as many attempts as there are steps: too
+//! long for thousands.)
 
 use std::time::{Duration, Instant};
 
-use super::{Failure, Stage, Step};
+use super::{Counterexample, Failure, Stage, Step};
 
 /// A few hundred attempts; what is left then is short, if not the shortest.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shortest script found that still fails, and how it does. That may be
 /// another failure than the first: any is one too many.
-pub fn shrink(stage: &Stage, script: &[Step], failure: Failure) -> (Vec<Step>, Failure) {
+pub fn shrink(stage: &Stage, script: &[Step], failure: Failure) -> Counterexample {
     let started = Instant::now();
     let mut shortest = script[..failure.steps].to_vec();
     let mut failure = failure;
@@ -38,5 +40,5 @@ pub fn shrink(stage: &Stage, script: &[Step], failure: Failure) -> (Vec<Step>, F
             break;
         }
     }
-    (shortest, failure)
+    Counterexample { script: shortest, failure }
 }

@@ -2,6 +2,7 @@
 //! trifle is found, and told by a script of a few lines.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use mocker_core::backend::{
     WorkId,
 };
 
-use super::{Action, How, Stage, generate, shrink};
+use super::{Action, How, Stage, Step, generate, parse, shrink};
+use rustix::fs::FileType;
+
 use crate::edit::Edit;
 
 #[test]
@@ -56,23 +59,89 @@ fn a_script_has_everything_in_it() {
 }
 
 #[test]
+fn a_script_is_read_back_as_it_was_written() {
+    for seed in 1..4 {
+        let script = generate(seed, 3000);
+        assert_eq!(parse(&written(&script)).unwrap(), script);
+    }
+}
+
+#[test]
+fn odd_names_and_values_are_read_back() {
+    let odd: [&[u8]; 9] = [
+        b" ",
+        b"\"",
+        b"'",
+        b"\\x41",
+        b"a\nb\tc\r",
+        b"\xff\xfe",
+        "\u{e9}#".as_bytes(),
+        b"# a",
+        b"over layer 1",
+    ];
+    let mut script = Vec::new();
+    for (name, number) in odd.into_iter().zip(1..) {
+        let path = Path::new(OsStr::from_bytes(name)).to_owned();
+        let value = [name, b"\0\x01"].concat();
+        let edit = Edit::SetAttribute { path, name: "user.\u{e9} \"=".to_owned(), value };
+        script.push(Step { number, action: Action::Edit(edit) });
+    }
+    let file = Edit::MakeNode { path: "".into(), kind: FileType::RegularFile, mode: 0, device: 0 };
+    script.push(Step { number: 77, action: Action::Edit(file) });
+    let text = written(&script);
+    assert!(text.is_ascii() && text.lines().count() == script.len(), "{text}");
+    assert_eq!(parse(&text).unwrap(), script);
+}
+
+#[test]
+fn remarks_are_left_out_and_what_is_no_step_is_refused_with_its_line() {
+    let script = "# found once\n\n  1  reopen\r\n#\n 12 create \"a\" 644\n";
+    assert_eq!(parse(script).unwrap().len(), 2);
+    for (text, why) in [
+        ("reopen", "line 1: 'reopen' is no number"),
+        ("1 reopen\n1 reopen", "line 2: the numbers of steps must grow"),
+        ("0 reopen", "line 1: the numbers of steps must grow"),
+        ("1 dance", "line 1: it is no edit"),
+        ("1 create a 644", "it is no edit"),
+        ("1 create \"a 644", "is not closed"),
+        ("1 create \"\\q\" 644", "has an escape that means nothing"),
+        ("1 create \"\\xé\" 644", "is no byte"),
+        ("1 create \"a\" 888", "'888' is no number"),
+        ("1 append \"a\" 1 times 0x100", "'0x100' is no number"),
+        ("3 commit idle as layer 4", "what step 3 makes has the number 3"),
+        ("3 commit gladly as layer 3", "nothing is committed 'gladly'"),
+        ("3 try to fly", "it is nothing to try"),
+        ("3 try to open the door", "it must say"),
+    ] {
+        let told = parse(text).unwrap_err();
+        assert!(told.contains(why), "{text:?}: {told}");
+    }
+}
+
+fn written(script: &[Step]) -> String {
+    script.iter().map(|step| format!("{step}\n")).collect()
+}
+
+#[test]
 fn a_backend_that_loses_one_attribute_of_one_file_is_found_and_the_script_is_short() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let copies = (mocker_backend_copy::DRIVER.open)(folder.path()).unwrap();
-    let sound = Stage::new(copies.clone(), folder.path().join("sound"));
+    let sound = copies.clone();
+    let sound = Stage::new(move || Ok(sound.clone()), folder.path().join("sound"));
     let script = generate(3, 1000);
     sound.play(&script).unwrap();
-    let forgetful = Stage::new(Arc::new(Forgetful(copies)), folder.path().join("forgetful"));
+    let open = move || Ok(Arc::new(Forgetful(copies.clone())) as Arc<dyn SnapshotBackend>);
+    let forgetful = Stage::new(open, folder.path().join("forgetful"));
     let failure = forgetful.play(&script).unwrap_err();
     assert!(failure.what.contains("user.one"), "{failure}");
-    let (script, failure) = shrink(&forgetful, &script, failure);
-    let told: Vec<_> = script.iter().map(ToString::to_string).collect();
-    assert!(failure.what.contains("user.one"), "{}\n{failure}", told.join("\n"));
+    let found = shrink(&forgetful, &script, failure);
+    assert!(found.failure.what.contains("user.one"), "{found}");
     // Something is made, gets the attribute and is committed.
-    assert!(script.len() <= 4, "{}", told.join("\n"));
-    assert!(matches!(script.last().unwrap().action, Action::Commit(_)));
-    let sets = |edit| matches!(edit, &Edit::SetAttribute { name: "user.one", .. });
-    assert!(script.iter().filter_map(super::Step::edit).any(sets));
+    assert!(found.script.len() <= 4, "{found}");
+    assert_eq!(parse(&found.to_string()).unwrap(), found.script);
+    assert!(matches!(found.script.last().unwrap().action, Action::Commit(_)));
+    let sets = |edit: &Edit| matches!(edit, Edit::SetAttribute { name, .. } if name == "user.one");
+    assert!(found.script.iter().filter_map(Step::edit).any(sets), "{found}");
 }
 
 /// Keeps everything in a layer but the attribute `user.one` of what is called

@@ -6,7 +6,7 @@
 
 use crate::fixture::Fixture;
 use crate::harness::Case;
-use crate::script::{self, Stage};
+use crate::script;
 
 const STEPS: u64 = 5000;
 const STEPS_USUALLY: u64 = STEPS / 10;
@@ -23,8 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn play<const SEED: u64>(fixture: &Fixture) {
-    let backend = fixture.open_backend();
-    let stage = Stage::new(backend, fixture.beside_the_trees());
+    let stage = fixture.stage();
     let steps = if crate::soaks() { STEPS } else { STEPS_USUALLY };
     let script = script::generate(SEED, steps);
     let failure = match stage.play(&script) {
@@ -36,12 +35,6 @@ fn play<const SEED: u64>(fixture: &Fixture) {
         Err(failure) => failure,
     };
     let found = format!("in step {} of {steps}: {failure}", failure.steps);
-    let (script, failure) = script::shrink(&stage, &script, failure);
-    let lines: Vec<_> = script.iter().map(ToString::to_string).collect();
-    panic!(
-        "seed {SEED} on {} fails {found}\nshrunk to {} steps:\n{}\nand there: {failure}",
-        fixture.lane(),
-        script.len(),
-        lines.join("\n")
-    );
+    let shortest = script::shrink(&stage, &script, failure);
+    panic!("seed {SEED} on {} fails {found}\nshrunk to:\n{shortest}", fixture.lane());
 }

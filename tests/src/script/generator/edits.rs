@@ -10,7 +10,7 @@ use super::Generator;
 use crate::edit::Edit;
 
 /// Names that entries get, in every directory.
-const NAMES: [&[u8]; 10] =
+pub(in crate::script) const NAMES: [&[u8]; 10] =
     [b"a", b"b", b"c", b"d", b"e", b" f", b"new\nline", b"bytes\xff\xfe", b".wh.a", LONG.as_bytes()];
 /// The longest name there can be, 255 bytes.
 const LONG: &str = "long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-long-\
@@ -20,8 +20,10 @@ const LONG: &str = "long-long-long-long-long-long-long-long-long-long-long-long-
 const DEEPEST: usize = 4;
 /// Entries, from which on removing is preferred.
 const MANY: usize = 150;
-const IDS: [u32; 5] = [0, 1, 1000, 65_534, 4_294_967_294];
-const ATTRIBUTES: [&str; 7] = [
+/// Modes that files and directories often have.
+pub(in crate::script) const MODES: [u32; 6] = [0o644, 0o755, 0o600, 0o4755, 0o2775, 0o1777];
+pub(in crate::script) const IDS: [u32; 5] = [0, 1, 1000, 65_534, 4_294_967_294];
+pub(in crate::script) const ATTRIBUTES: [&str; 7] = [
     "user.one",
     "user.two",
     "trusted.one",
@@ -31,12 +33,13 @@ const ATTRIBUTES: [&str; 7] = [
     "system.posix_acl_default",
 ];
 /// `cap_net_raw+ep`, as capget(2) version 2 of the attribute keeps it.
-const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(in crate::script) const CAPABILITY: [u8; 20] =
+    [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl Generator {
     /// Any edit, most of them possible.
     pub(super) fn edit(&mut self) -> Edit {
-        let crowded = self.work().model.len() > MANY;
+        let crowded = self.world.work().model.len() > MANY;
         match self.random.u32(0..100) {
             // Rarely, so that there is something to remove.
             0..3 => self.empty_a_directory(),
@@ -64,7 +67,7 @@ impl Generator {
             80..85 => Edit::Chmod { path: self.any_path(), mode: self.mode() },
             85..89 => Edit::Chown { path: self.any_path(), uid: self.id(), gid: self.id() },
             89..95 => self.set_attribute(),
-            95..97 => Edit::RemoveAttribute { path: self.any_path(), name: self.attribute() },
+            95..97 => Edit::RemoveAttribute { path: self.any_path(), name: self.attribute().to_owned() },
             _ => self.node(),
         }
     }
@@ -74,7 +77,7 @@ impl Generator {
     fn empty_a_directory(&mut self) -> Edit {
         let path = self.some_directory();
         if path != Path::new(".") {
-            self.planned.extend(self.works[&self.current].model.emptying(&path));
+            self.planned.extend(self.world.work().model.emptying(&path));
             match self.random.u32(0..4) {
                 0 => {}
                 1 => self.planned.push_back(Edit::Create { path: path.clone(), mode: 0o644 }),
@@ -89,7 +92,7 @@ impl Generator {
     /// for long, and the rest of the script would mean little there.
     fn move_a_directory(&mut self) -> Edit {
         let (from, to) = (self.some_directory(), self.any_path());
-        if self.work().model.is_directory_beneath(&from) {
+        if self.world.work().model.is_directory_beneath(&from) {
             self.planned.push_back(Edit::Rename { from: to.clone(), to: from.clone() });
         }
         Edit::Rename { from, to }
@@ -106,22 +109,12 @@ impl Generator {
             name if name.starts_with("system.posix_acl") => self.acl(),
             _ => vec![b'a' + self.random.u8(0..26); self.random.usize(0..200)],
         };
-        Edit::SetAttribute { path, name, value }
+        Edit::SetAttribute { path, name: name.to_owned(), value }
     }
 
-    /// An ACL with a named user, in the form of linux/posix_acl_xattr.h.
     fn acl(&mut self) -> Vec<u8> {
-        let unnamed = u32::MAX;
         let user = self.random.u32(1..5000);
-        let entries: [(u16, u32); 5] =
-            [(1, unnamed), (2, user), (4, unnamed), (0x10, unnamed), (0x20, unnamed)];
-        let mut value = 2_u32.to_le_bytes().to_vec();
-        for (tag, id) in entries {
-            value.extend(tag.to_le_bytes());
-            value.extend(self.random.u16(0..8).to_le_bytes());
-            value.extend(id.to_le_bytes());
-        }
-        value
+        acl(user, std::array::from_fn(|_| self.random.u16(0..8)))
     }
 
     fn node(&mut self) -> Edit {
@@ -135,9 +128,8 @@ impl Generator {
     }
 
     fn mode(&mut self) -> u32 {
-        const USUAL: [u32; 6] = [0o644, 0o755, 0o600, 0o4755, 0o2775, 0o1777];
         if self.random.bool() {
-            USUAL[self.random.usize(0..USUAL.len())]
+            MODES[self.random.usize(0..MODES.len())]
         } else {
             self.random.u32(0..=0o7777)
         }
@@ -178,7 +170,7 @@ impl Generator {
     fn new_path(&mut self) -> PathBuf {
         let mut path = self.new_name();
         for _ in 0..3 {
-            if self.work().model.kind(&path).is_some() {
+            if self.world.work().model.kind(&path).is_some() {
                 path = self.new_name();
             }
         }
@@ -214,8 +206,21 @@ impl Generator {
     }
 
     fn choose(&mut self, wanted: impl Fn(FileType) -> bool) -> PathBuf {
-        let model = &self.works[&self.current].model;
+        let model = &self.world.work().model;
         let found: Vec<_> = model.paths().filter(|path| model.kind(path).is_some_and(&wanted)).collect();
         self.random.choice(found).map_or_else(|| PathBuf::from("a"), Path::to_owned)
     }
+}
+
+/// An ACL with a named user, in the form of linux/posix_acl_xattr.h.
+pub(in crate::script) fn acl(user: u32, permissions: [u16; 5]) -> Vec<u8> {
+    let unnamed = u32::MAX;
+    let entries: [(u16, u32); 5] = [(1, unnamed), (2, user), (4, unnamed), (0x10, unnamed), (0x20, unnamed)];
+    let mut value = 2_u32.to_le_bytes().to_vec();
+    for ((tag, id), permissions) in entries.into_iter().zip(permissions) {
+        value.extend(tag.to_le_bytes());
+        value.extend(permissions.to_le_bytes());
+        value.extend(id.to_le_bytes());
+    }
+    value
 }
