@@ -6,8 +6,11 @@
 //! the backend's, `reference.rs` the plain directories. `text.rs` writes a
 //! script down, one step a line, and [`parse`] reads it back.
 //!
-//! `generator.rs` makes a script out of a seed, knowing through `world.rs` what
-//! is there. `shrink.rs` makes a script that fails as short as it can.
+//! Scripts come from two places, which both know through `world.rs` what is
+//! there. `generator.rs` makes long ones out of a seed, in which a tree grows
+//! through dozens of layers; `shrink.rs` makes one that fails as short as it
+//! can. `machine.rs` is a state machine of proptest: many short scripts, in
+//! which most is about the calls, and which proptest makes shorter.
 //!
 //! A script does not depend on the backend. Where one declares a difference
 //! ([`RenameDir`](mocker_core::RenameDir),
@@ -27,6 +30,7 @@ use std::fmt;
 use crate::edit::Edit;
 
 mod generator;
+mod machine;
 mod model;
 mod player;
 mod reference;
@@ -37,6 +41,7 @@ mod text;
 mod world;
 
 pub use generator::generate;
+pub use machine::search;
 pub use player::Stage;
 pub(crate) use player::during;
 pub use shrink::shrink;
@@ -159,6 +164,24 @@ pub struct Counterexample {
     pub script: Vec<Step>,
     /// How it fails.
     pub failure: Failure,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            edits: self.edits + other.edits,
+            refused: self.refused + other.refused,
+            renames_across: self.renames_across + other.renames_across,
+            links_broken: self.links_broken + other.links_broken,
+            commits: self.commits + other.commits,
+            branches: self.branches + other.branches,
+            reopened: self.reopened + other.reopened,
+            attempts: self.attempts + other.attempts,
+            trees_compared: self.trees_compared + other.trees_compared,
+        }
+    }
 }
 
 impl fmt::Display for Failure {

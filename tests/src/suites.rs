@@ -15,6 +15,7 @@ mod faithful;
 mod ground;
 mod hostile;
 mod living;
+mod machine;
 mod names;
 mod pool;
 mod processes;
@@ -34,6 +35,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("crash", crash::cases()),
         Area::new("hostile", hostile::cases()),
         Area::new("random", random::cases()),
+        Area::new("machine", machine::cases()),
         // These make their own file systems, and say the same in every lane.
         Area { name: "pool", cases: pool::cases(), applies: Lane::has_pool },
         Area::new("storm", storm::cases()),

@@ -1,22 +1,21 @@
-//! The scripts are what they claim to be, and they bite: a backend that loses a
-//! trifle is found, and told by a script of a few lines.
+//! The scripts are what they claim to be, as text too, and they bite: whatever a
+//! backend does wrong is found, and told by a script of a few lines.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use mocker_core::Result;
-use mocker_core::backend::{
-    Access, Capabilities, Chain, Node, NodeId, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Usage,
-    WorkId,
-};
-
-use super::{Action, How, Stage, Step, generate, parse, shrink};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use rustix::fs::FileType;
 
+use super::machine::action;
+use super::world::World;
+use super::{Action, Attempt, How, Missing, Step, generate, parse, search, shrink};
 use crate::edit::Edit;
+use faulty::{Bug, Faulty};
+
+mod faulty;
 
 #[test]
 fn a_seed_is_a_script_and_a_shorter_one_is_its_beginning() {
@@ -64,6 +63,34 @@ fn a_script_is_read_back_as_it_was_written() {
         let script = generate(seed, 3000);
         assert_eq!(parse(&written(&script)).unwrap(), script);
     }
+}
+
+#[test]
+fn whatever_the_machine_does_is_read_back_as_it_was_written() {
+    let mut runner = TestRunner::deterministic();
+    let mut world = World::new();
+    let script: Vec<_> = (1..=3000)
+        .map(|number| {
+            let action = action(&world).new_tree(&mut runner).unwrap().current();
+            let step = Step { number, action };
+            assert!(world.allows(&step), "{step}");
+            world.follow(&step);
+            step
+        })
+        .collect();
+    for missing in [Missing::Never, Missing::Deleted] {
+        for attempt in [Attempt::MakeOver, Attempt::Open, Attempt::Measure, Attempt::Delete] {
+            assert!(script.iter().any(|step| step.action == Action::Try(attempt(missing))));
+        }
+    }
+    for how in [How::Idle, How::Paused, How::Running, How::Consume] {
+        assert!(script.iter().any(|step| step.action == Action::Commit(how)), "nothing is committed {how:?}");
+    }
+    assert!(script.iter().any(|step| matches!(step.action, Action::Try(Attempt::MakeLayer(_)))));
+    assert!(script.iter().any(|step| matches!(step.action, Action::Try(Attempt::MakeWork(_)))));
+    assert!(script.iter().any(|step| matches!(step.action, Action::Try(Attempt::WriteTo(_)))));
+    assert!(script.iter().any(|step| step.action == Action::Reopen));
+    assert_eq!(parse(&written(&script)).unwrap(), script);
 }
 
 #[test]
@@ -123,90 +150,84 @@ fn written(script: &[Step]) -> String {
 }
 
 #[test]
-fn a_backend_that_loses_one_attribute_of_one_file_is_found_and_the_script_is_short() {
+fn a_long_script_that_finds_a_lost_attribute_is_made_short() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let copies = (mocker_backend_copy::DRIVER.open)(folder.path()).unwrap();
-    let sound = copies.clone();
-    let sound = Stage::new(move || Ok(sound.clone()), folder.path().join("sound"));
     let script = generate(3, 1000);
-    sound.play(&script).unwrap();
-    let open = move || Ok(Arc::new(Forgetful(copies.clone())) as Arc<dyn SnapshotBackend>);
-    let forgetful = Stage::new(open, folder.path().join("forgetful"));
+    Faulty::stage(folder.path(), Bug::None).play(&script).unwrap();
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let forgetful = Faulty::stage(folder.path(), Bug::ForgetsAttribute);
     let failure = forgetful.play(&script).unwrap_err();
     assert!(failure.what.contains("user.one"), "{failure}");
     let found = shrink(&forgetful, &script, failure);
     assert!(found.failure.what.contains("user.one"), "{found}");
     // Something is made, gets the attribute and is committed.
     assert!(found.script.len() <= 4, "{found}");
-    assert_eq!(parse(&found.to_string()).unwrap(), found.script);
     assert!(matches!(found.script.last().unwrap().action, Action::Commit(_)));
     let sets = |edit: &Edit| matches!(edit, Edit::SetAttribute { name, .. } if name == "user.one");
     assert!(found.script.iter().filter_map(Step::edit).any(sets), "{found}");
 }
 
-/// Keeps everything in a layer but the attribute `user.one` of what is called
-/// `a` or `b`.
-#[derive(Debug)]
-struct Forgetful(Arc<dyn SnapshotBackend>);
-
-fn forget(top: &Path) {
-    for found in walkdir::WalkDir::new(top) {
-        let found = found.unwrap();
-        if [OsStr::new("a"), OsStr::new("b")].contains(&found.file_name()) {
-            // Most do not have it.
-            let _lost = rustix::fs::lremovexattr(found.path(), "user.one");
-        }
-    }
+#[test]
+fn a_backend_without_a_bug_passes() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let tally = search(&Faulty::stage(folder.path(), Bug::None), 1, 20).unwrap();
+    assert!(tally.commits > 20 && tally.attempts > 100 && tally.reopened > 20, "{tally:?}");
 }
 
-#[async_trait]
-impl SnapshotBackend for Forgetful {
-    fn name(&self) -> &'static str {
-        "forgetful"
-    }
+/// Finds a bug with the machine, by a script of so few steps, whose text plays
+/// to the same failure.
+#[track_caller]
+fn finds(bug: Bug, most: usize, told: &str) {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let stage = Faulty::stage(folder.path(), bug);
+    let found = search(&stage, 1, 100).unwrap_err();
+    assert!(found.failure.what.contains(told), "{found}");
+    assert!(found.script.len() <= most, "{found}");
+    let read = parse(&found.to_string()).unwrap();
+    assert_eq!(read, found.script);
+    // On a backend that has seen nothing else.
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let again = Faulty::stage(folder.path(), bug).play(&read).unwrap_err();
+    assert_eq!(again.steps, found.failure.steps);
+    assert!(again.what.contains(told), "{again}");
+}
 
-    fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
-    }
+#[test]
+fn a_number_that_is_used_again_is_found() {
+    finds(Bug::ReusesNumber, 1, "create under a number in use must fail as AlreadyExists, and succeeded");
+}
 
-    async fn admit(&self, bytes: u64) -> Result<()> {
-        self.0.admit(bytes).await
-    }
+#[test]
+fn a_node_that_is_not_deleted_is_found() {
+    finds(Bug::KeepsDeleted, 3, "it lists the nodes");
+}
 
-    async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
-        self.0.create(work, base).await
-    }
+#[test]
+fn a_layer_that_later_writes_reach_is_found() {
+    finds(Bug::NotFrozen, 3, "is not as it should be");
+}
 
-    async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {
-        let sealed = self.0.snapshot(seal).await?;
-        let layer = self.0.rootfs(Node::Layer(sealed.layer), &Chain::EMPTY, Access::Read).await?;
-        if let Rootfs::Directory(path) = layer {
-            forget(&path);
-        }
-        Ok(sealed)
-    }
+#[test]
+fn a_node_that_is_forgotten_when_the_backend_is_opened_again_is_found() {
+    finds(Bug::ForgetsNode, 1, "it lists the nodes");
+}
 
-    async fn persist(&self, node: Node) -> Result<()> {
-        self.0.persist(node).await
-    }
+#[test]
+fn an_error_of_the_wrong_kind_is_found() {
+    finds(Bug::WrongKind, 2, "must fail as InvalidInput, and failed as Unsupported");
+}
 
-    async fn delete(&self, node: NodeId) -> Result<()> {
-        self.0.delete(node).await
-    }
+#[test]
+fn a_layer_that_is_made_up_is_found() {
+    finds(Bug::MakesUpLayer, 1, "create over a layer that is not there must fail as NotFound, and succeeded");
+}
 
-    async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs> {
-        self.0.rootfs(node, base, access).await
-    }
+#[test]
+fn a_snapshot_that_is_not_declared_and_made_is_found() {
+    finds(Bug::IgnoresState, 1, "snapshot (Running), which is not declared, must fail as Unsupported");
+}
 
-    async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {
-        self.0.usage(node, base).await
-    }
-
-    async fn reclaim(&self) -> Result<Reclaimed> {
-        self.0.reclaim().await
-    }
-
-    async fn list(&self) -> Result<Vec<NodeId>> {
-        self.0.list().await
-    }
+#[test]
+fn a_lost_attribute_is_found() {
+    finds(Bug::ForgetsAttribute, 2, "user.one");
 }

@@ -1,7 +1,7 @@
 //! What there is after some steps, as far as can be told without looking: work
 //! areas, layers, and the names in their trees.
 //!
-//! Whoever makes a script plans with it. Wrong guesses do no harm: a step that
+//! Both makers of scripts plan with it. Wrong guesses do no harm: a step that
 //! builds on one is refused on both sides, or does nothing.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use super::model::Model;
-use super::{Action, How, Label, Step};
+use super::{Action, Attempt, How, Label, Missing, Step};
 use crate::edit::Edit;
 
 /// Everything there is.
@@ -19,6 +19,7 @@ pub(super) struct World {
     pub(super) works: BTreeMap<Label, Node>,
     pub(super) layers: BTreeMap<Label, Node>,
     pub(super) current: Label,
+    deletions: bool,
 }
 
 /// A work area or a layer.
@@ -34,12 +35,17 @@ impl World {
     /// One empty work area.
     pub(super) fn new() -> Self {
         let first = Node { model: Model::new(), depth: 0, over: None };
-        Self { works: BTreeMap::from([(0, first)]), layers: BTreeMap::new(), current: 0 }
+        Self { works: BTreeMap::from([(0, first)]), layers: BTreeMap::new(), current: 0, deletions: false }
     }
 
     /// The current work area.
     pub(super) fn work(&self) -> &Node {
         &self.works[&self.current]
+    }
+
+    /// Whether anything was deleted.
+    pub(super) fn has_deleted(&self) -> bool {
+        self.deletions
     }
 
     /// Whether a work area stands right on a layer.
@@ -50,6 +56,29 @@ impl World {
     /// Whether a layer stands right on another one.
     pub(super) fn bears_layer(&self, layer: Label) -> bool {
         self.layers.values().any(|above| above.over == Some(layer))
+    }
+
+    /// Whether everything that a step names is there.
+    pub(super) fn allows(&self, step: &Step) -> bool {
+        let missing = |missing| missing == Missing::Never || self.deletions;
+        match step.action {
+            Action::Edit(_) | Action::Commit(_) | Action::Branch(None) | Action::Reopen => true,
+            Action::Branch(Some(layer)) => self.layers.contains_key(&layer),
+            Action::Switch(work) | Action::DeleteWork(work) => {
+                work != self.current && self.works.contains_key(&work)
+            }
+            Action::DeleteLayer(layer) => self.layers.contains_key(&layer) && !self.bears_work(layer),
+            Action::Try(Attempt::MakeWork(work)) => self.works.contains_key(&work),
+            Action::Try(Attempt::MakeLayer(layer) | Attempt::WriteTo(layer)) => {
+                self.layers.contains_key(&layer)
+            }
+            Action::Try(
+                Attempt::MakeOver(what)
+                | Attempt::Open(what)
+                | Attempt::Measure(what)
+                | Attempt::Delete(what),
+            ) => missing(what),
+        }
     }
 
     /// Follows a step.
@@ -71,12 +100,8 @@ impl World {
                 self.current = step.number;
             }
             Action::Switch(work) => self.current = *work,
-            Action::DeleteWork(work) => {
-                self.works.remove(work);
-            }
-            Action::DeleteLayer(layer) => {
-                self.layers.remove(layer);
-            }
+            Action::DeleteWork(work) => self.deletions |= self.works.remove(work).is_some(),
+            Action::DeleteLayer(layer) => self.deletions |= self.layers.remove(layer).is_some(),
             Action::Reopen | Action::Try(_) => {}
         }
     }
