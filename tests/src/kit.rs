@@ -3,6 +3,7 @@
 //!
 //! `choice.rs` says what is run and where, `runner.rs` runs it, `report.rs` shows
 //! the outcome, and `junit.rs` in the form that collectors of test results read.
+//! `replay.rs` plays a script again that a failed case has shown.
 //! The program under test is this same file: it knows every verb.
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::surroundings;
 
 mod choice;
 mod junit;
+mod replay;
 mod report;
 mod runner;
 
@@ -53,6 +55,9 @@ fn run(request: &Request<'_>) -> Result<u8> {
     }
     let place = choice::place(&request.root)?;
     let lanes = choice::lanes(request, place.path())?;
+    if let Some(file) = &request.options.script {
+        return replay::play(&lanes, file);
+    }
     let cases = choice::cases(&lanes, &request.options.filter)?;
     let outcomes = runner::run(&cases, request.options.jobs.into());
     let outcomes = choice::with_the_rest(outcomes, &lanes, &request.options.filter);

@@ -5,7 +5,7 @@
 //! small. `mocker` hands the whole command line over.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ValueEnum;
@@ -23,6 +23,7 @@ Examples:
   mocker conformance --filter F10 --filter K        one case, and a group
   mocker conformance --list
   mocker conformance --format junit > report.xml
+  mocker conformance --backend copy --script found.txt
 
 The cases run below the root, each in a directory of its own that goes afterwards, or with --on on
 fresh file systems in files. The exit status is 0 where nothing failed, and 1 otherwise.";
@@ -54,6 +55,10 @@ pub struct Args {
     /// Show the cases and run none
     #[arg(long)]
     pub list: bool,
+
+    /// Play a script that a failed case has shown, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filter", "list", "soak", "format"])]
+    pub script: Option<PathBuf>,
 }
 
 /// How the outcome is shown.

@@ -14,7 +14,7 @@ use crate::suites;
 
 /// Areas whose cases prove several entries of the list at once, and so have no
 /// id in their names.
-const WITHOUT_IDS: [&str; 1] = ["random"];
+const WITHOUT_IDS: [&str; 2] = ["random", "machine"];
 
 /// The directory of the program's root; where it was made for this run, it
 /// goes again.

@@ -94,7 +94,7 @@ pub(super) fn list(entries: &[&Entry]) -> Result<u8> {
 }
 
 /// A reader that is gone is no failure: `mocker conformance | head`.
-fn print(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     match anstream::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.map_err(|error| Error::io("cannot write the report", error)),

@@ -26,7 +26,8 @@ impl fmt::Display for Counterexample {
             None => writeln!(f, "before the first step:")?,
         }
         let told: Vec<_> = self.failure.what.lines().map(|line| format!("{REMARK} {line}")).collect();
-        f.write_str(&told.join("\n"))
+        writeln!(f, "{}", told.join("\n"))?;
+        write!(f, "{REMARK} To play it again, save it: mocker conformance --backend NAME --script FILE")
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         conformance_runs_a_case_below_the_root_and_leaves_nothing,
         conformance_tells_programs_what_came_of_each_case,
         conformance_says_what_a_case_waits_for,
+        conformance_plays_a_script_again,
         conformance_refuses_what_it_cannot_run,
         conformance_without_the_kit_says_where_it_comes_from,
     ]
@@ -91,4 +92,16 @@ fn conformance_without_the_kit_says_where_it_comes_from(fixture: &Fixture) {
     let ended = background::finish(command.args(["conformance", "--list"]));
     let said = ended.refused_with_a_hint();
     assert!(said.contains("mocker-conformance") && said.contains("make build"), "{said}");
+}
+
+fn conformance_plays_a_script_again(fixture: &Fixture) {
+    let file = fixture.scratch().join("script");
+    std::fs::write(&file, "# found somewhere\n    1  create \"a\" 644\n    2  commit idle as layer 2\n")
+        .unwrap();
+    let words = ["--backend", fixture.lane().backend(), "conformance", "--script", file.to_str().unwrap()];
+    let said = fixture.ok(&words);
+    assert!(said.contains("2 steps, 1 edits, 1 commits") && said.contains("the same"), "{said}");
+    std::fs::write(&file, "nonsense\n").unwrap();
+    let said = fixture.fails(&words, 1);
+    assert!(said.contains("no script") && said.contains("try:"), "{said}");
 }
