@@ -1,20 +1,33 @@
-//! L16: how words lead to images and containers: ids, beginnings of ids, names
-//! and tags, and what becomes of a name's versions.
+//! L6–L9, L15, L16: how words lead to images and containers: ids, beginnings of
+//! ids, names and tags; what is recorded of them, and what becomes of a name's
+//! versions.
 
 use crate::fixture::Fixture;
 use crate::harness::Case;
 use serde_json::Value;
 
+mod drawn;
 mod ids;
+mod lasting;
+mod lists;
+mod parents;
 mod removal;
 mod tags;
 mod versions;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for part in [ids::cases, tags::cases, versions::cases, removal::cases] {
-        cases.extend(part());
-    }
+    let parts = [
+        ids::cases,
+        drawn::cases,
+        parents::cases,
+        lasting::cases,
+        lists::cases,
+        tags::cases,
+        versions::cases,
+        removal::cases,
+    ];
+    cases.extend(parts.iter().flat_map(|part| part()));
     cases
 }
 
