@@ -100,16 +100,16 @@ pub static ENTRIES: &[Entry] = entries! {
     C3 Core "writer that appends records with checksums during commit: image holds a consistent prefix" from "moby/moby#6267" "Glyndor/podup#914";
     C4 Core "bind mounts leave at most an empty mount point; image runs without them" from "podman-container-tools/podman#699";
     C5 Declared "commit of 10 MB, 1 GB, 10 GB changed: bytes written and time constant where `commit_cost=const`" from "moby/moby#10091" "moby/moby#6261" "moby/moby#31953";
-    C6 Declared "base of 10², 10⁴, 10⁶ files: commit time flat where declared" from "containerd/containerd#6581" "containerd/containerd#4217" waits "a test of its own";
+    C6 Declared "base of 10², 10⁴, 10⁶ files: commit time flat where declared" from "containerd/containerd#6581" "containerd/containerd#4217";
     C7 Core "500 rounds run→change→commit: latency of round 500 ≤ 2× round 5, or a clear limit message" from "moby/moby#33633" "podman-container-tools/buildah#1778";
-    C8 Core "16 concurrent commits from one base all succeed" from "moby/moby#44450" waits "a test of its own";
-    C9 Fault "SIGINT/SIGKILL during commit, then retry: succeeds, nothing left over" from "containerd/nerdctl#1421" waits "a test of its own";
+    C8 Core "16 concurrent commits from one base all succeed" from "moby/moby#44450";
+    C9 Fault "SIGINT/SIGKILL during commit, then retry: succeeds, nothing left over" from "containerd/nerdctl#1421";
     C10 Core "commit onto an existing name: old image valid until the switch, then merely untagged" from "moby/moby#41983";
     C11 Fault "ENOSPC (data, then metadata) during commit: error, no partial image, container usable, rm works" from "podman-container-tools/podman#16192" "podman-container-tools/podman#25317";
     C12 Core "squash: same tree, one layer, no whiteouts, deleted secrets absent from the bytes" from "moby/moby#22641" "goldmann/docker-squash#187" "podman-container-tools/buildah#714";
     C13 Core "author, message, created_by, time in history; layer count = non-empty history count" from "podman-container-tools/buildah#7039";
     C14 Core "each `--change` instruction, quoting, env expansion; container's own config not altered";
-    C15 Core "container in removing/failed state: conflict, not a broken image" waits "a test of its own";
+    C15 Core "container in removing/failed state: conflict, not a broken image";
 
     T1 Core "`.wh.`, `.wh..`, `.wh...` and other empty/dot whiteouts rejected, tree untouched" from "opencontainers/image-spec#1301" "opencontainers/image-spec#1314" waits "mocker export and import";
     T2 Core "opaque marker applied before siblings whatever its position; affects lower layers only" from "opencontainers/image-spec#840" "opencontainers/image-spec#1215" "composefs/composefs-rs#205" waits "mocker export and import";

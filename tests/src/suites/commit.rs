@@ -9,9 +9,11 @@ use crate::suites::living;
 
 mod convert;
 mod cost;
+mod flat;
 mod instructions;
 mod nested;
 mod pause;
+mod refused;
 mod running;
 mod squash;
 
@@ -28,12 +30,14 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     let parts = [
         cost::cases,
+        flat::cases,
         instructions::cases,
         nested::cases,
         running::cases,
         pause::cases,
         squash::cases,
         convert::cases,
+        refused::cases,
     ];
     cases.extend(parts.iter().flat_map(|part| part()));
     cases

@@ -1,4 +1,4 @@
-//! K1: a command that dies, at every point at which it can, leaves the old
+//! K1, C9: a command that dies, at every point at which it can, leaves the old
 //! state or the new one, and the next command leaves nothing else of it.
 
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::suites::{background, processes};
 
+mod again;
 mod boot;
 mod commit;
 mod copied;
@@ -32,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         killed::cases,
         twice::cases,
         boot::cases,
+        again::cases,
     ];
     std::iter::once(listed).chain(parts.into_iter().flat_map(|part| part())).collect()
 }

@@ -75,7 +75,7 @@ fn lives_on(fixture: &Fixture, change: u64) {
 }
 
 /// Writes everything out, and lets what goes on in the background end.
-fn settle(site: &Path) {
+pub(super) fn settle(site: &Path) {
     for _ in 0..3 {
         assert!(Command::new("sync").arg("-f").arg(site).status().unwrap().success());
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -84,7 +84,7 @@ fn settle(site: &Path) {
 
 /// Bytes that the disk beneath a mount was ever given to write
 /// (Documentation/block/stat.rst: field 7, in sectors of 512 bytes).
-fn bytes_written(site: &Path) -> u64 {
+pub(super) fn bytes_written(site: &Path) -> u64 {
     let found = Command::new("findmnt").args(["-no", "SOURCE", "-T"]).arg(site).output().unwrap();
     let source = String::from_utf8(found.stdout).unwrap();
     let device = Path::new(source.trim()).file_name().unwrap();

@@ -1,7 +1,8 @@
-//! N1: the same command many times at the same moment.
+//! N1, C8: the same command many times at the same moment.
 
 use crate::fixture::Fixture;
 use crate::harness::Case;
+use crate::oracle;
 use serde_json::Value;
 
 use crate::suites::background::{self, End};
@@ -11,6 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("n1_of_many_runs_with_one_name_exactly_one_wins", one_name),
         case("n1_many_commits_onto_one_name_each_count_once", one_target),
+        case("c8_sixteen_commits_from_one_base_at_once_all_succeed", from_one_base),
         case("n1_of_many_rm_of_one_container_exactly_one_wins", one_removal),
         case("n1_many_containers_of_one_image_at_once", many_containers),
     ]
@@ -70,6 +72,33 @@ fn one_target(fixture: &Fixture) {
     let fresh: Vec<_> = images.iter().filter(|image| image["name"] == "fresh:latest").collect();
     assert_eq!(fresh.len(), 1, "the name leads to several images: {fresh:?}");
     assert_eq!(fresh[0]["versions"], won);
+    fixture.assert_consistent();
+}
+
+/// In Docker those that came at the same moment were told that the parent did not
+/// exist (moby/moby#44450).
+fn from_one_base(fixture: &Fixture) {
+    let commits = if crate::soaks() { 64 } else { 16 };
+    fixture.image("base");
+    for number in 0..commits {
+        let script = format!("echo {number} > /mine; rm /etc/group");
+        fixture.ok(&["run", "--name", &format!("work{number}"), "base", "sh", "-c", &script]);
+    }
+    let start = |number: i32| {
+        let words = ["commit", &format!("work{number}"), &format!("made{number}")];
+        background::start(&mut background::mocker(fixture, &words))
+    };
+    let jobs: Vec<_> = (0..commits).map(start).collect();
+    for job in jobs {
+        job.end().ok();
+    }
+    assert_eq!(records(fixture, "images").len(), usize::try_from(commits).unwrap() + 1);
+    for number in 0..commits {
+        let (work, made) = (format!("work{number}"), format!("made{number}"));
+        oracle::assert_same(&fixture.tree(&work), &fixture.tree(&made));
+        assert_eq!(std::fs::read_to_string(fixture.tree(&made).join("mine")).unwrap(), format!("{number}\n"));
+    }
+    assert_eq!(fixture.ok(&["run", "--rm", "made7", "cat", "/mine"]), "7");
     fixture.assert_consistent();
 }
 
