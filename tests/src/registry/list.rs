@@ -135,10 +135,10 @@ pub static ENTRIES: &[Entry] = entries! {
     R4 Btrfs "unprivileged delete with and without user_subvol_rm_allowed; read-only subvolume" from "podman-container-tools/podman#3963" "containers/storage#508" "systemd/systemd#42048" "systemd/systemd#42678" waits "a test of its own";
     R5 Btrfs "no qgroup left; file-system-wide quota state never changed by us" from "moby/moby#29325" "moby/moby#34593" "docker/for-linux#78" waits "a test of its own";
     R6 Core "free space returns to baseline ±ε after rm (and after asynchronous clean-up finishes); time to return reported" from "moby/moby#27653" "moby/moby#17839";
-    R7 Core "1000 create/run/rm cycles: no extra mounts, subvolumes, directories, loop devices, cgroups" from "moby/moby#38207" waits "a test of its own";
+    R7 Core "1000 create/run/rm cycles: no extra mounts, subvolumes, directories, loop devices, cgroups" from "moby/moby#38207";
     R8 Core "`check` finds every planted orphan and every planted hole; `gc` removes only unreferenced ones" from "moby/moby#9939" waits "mocker check";
     R9 Fault "rm works on a 100 % full file system" from "podman-container-tools/podman#25317" "podman-container-tools/podman#13967";
-    R10 Core "rm −f of a running container kills everything and removes its cgroup" waits "a test of its own";
+    R10 Core "rm −f of a running container kills everything and removes its cgroup";
     R11 Core "async removal: id free at once, space later, survives restart" waits "a test of its own";
 
     K1 Fault "kill −9 at every step of prepare, commit, remove, import, squash: reopen shows old or new state" from "containers/storage#1136" "containers/storage#1148" "podman-container-tools/podman#9588";
@@ -173,12 +173,12 @@ pub static ENTRIES: &[Entry] = entries! {
     S1 Core "containerd's breakout set (all 34) plus umoci scoping set: nothing outside the root created, changed or chmod-ed" from "CVE-2021-32760" waits "mocker import";
     S2 Fault "symlink swapped between check and use by a racing process during unpack, diff, export, and engine file writes" from "CVE-2025-47290" "CVE-2018-15664" "podman-container-tools/podman#17528";
     S3 Core "image whose /etc, /etc/resolv.conf, /proc, /dev, /etc/passwd is a symlink (absolute, relative, to /proc/self/…, dangling) or FIFO: run/exec/commit touch nothing outside and never hang" from "CVE-2024-9676";
-    S4 Core "no inherited descriptor in the container; working directory inside root checked after chdir" from "CVE-2024-21626" waits "a test of its own";
-    S5 Core "engine binary cannot be rewritten via /proc/self/exe of init/exec" from "CVE-2019-5736" waits "a test of its own";
+    S4 Core "no inherited descriptor in the container; working directory inside root checked after chdir" from "CVE-2024-21626";
+    S5 Core "engine binary cannot be rewritten via /proc/self/exe of init/exec" from "CVE-2019-5736";
     S6 Core "size, entry-count, ratio, depth and time limits on unpack; sparse bombs; refusal leaves nothing" from "moby/moby#5419" waits "mocker import";
     S7 Core "names/ids/digests/tags with `../`, NUL, control characters, leading dash, 10 KiB length rejected at every entry point" from "CVE-2014-9358" "CVE-2024-3727";
     S8 Core "command, env, label, message, tag with shell metacharacters, newlines, escape codes: passed as data; terminal output escaped";
-    S9 Core "nothing is executed from, or configured by, the image on the host side (helpers, labels, annotations)" from "CVE-2026-41567" "CVE-2026-53488" waits "a test of its own";
+    S9 Core "nothing is executed from, or configured by, the image on the host side (helpers, labels, annotations)" from "CVE-2026-41567" "CVE-2026-53488";
     S10 Core "numeric USER beyond 2³¹, empty USER, 10⁶-line /etc/group: no overflow to root, bounded time" from "CVE-2024-40635" "CVE-2026-47262";
-    S11 Btrfs "container cannot mount other subvolumes, nor use btrfs ioctls to list, create, snapshot, or delete outside its root" waits "a test of its own";
+    S11 Btrfs "container cannot mount other subvolumes, nor use btrfs ioctls to list, create, snapshot, or delete outside its root";
 };

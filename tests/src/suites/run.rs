@@ -1,8 +1,11 @@
 //! `run` and `start`: what a command meets inside, and what is left outside.
+//! R7, R10, S4, S5.
 
 use crate::harness::Case;
 
+mod cycles;
 mod directory;
+mod forced;
 mod inherited;
 mod inside;
 mod isolation;
@@ -23,6 +26,8 @@ pub(crate) fn cases() -> Vec<Case> {
         inside::cases,
         isolation::cases,
         leftovers::cases,
+        cycles::cases,
+        forced::cases,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

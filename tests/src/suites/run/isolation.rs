@@ -17,8 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
         the_capabilities_are_dockers_and_no_more_can_be_had,
         a_user_has_no_capabilities,
         the_namespaces_are_not_the_hosts,
-        no_descriptor_of_ours_or_of_the_caller_is_open_inside,
-        no_path_leads_to_the_hosts_program,
+        s4_no_descriptor_of_ours_or_of_the_caller_is_open_inside,
+        s5_no_path_leads_to_the_hosts_program,
         no_path_leads_out_of_the_root,
         a_disk_of_the_host_cannot_be_opened,
         the_host_sees_no_mount_of_a_container,
@@ -95,7 +95,7 @@ fn the_namespaces_are_not_the_hosts(fixture: &Fixture) {
     assert_eq!(rustix::system::uname().nodename(), before.as_c_str());
 }
 
-fn no_descriptor_of_ours_or_of_the_caller_is_open_inside(fixture: &Fixture) {
+fn s4_no_descriptor_of_ours_or_of_the_caller_is_open_inside(fixture: &Fixture) {
     fixture.image("base");
     // 3 is the directory that ls itself reads.
     assert_eq!(fixture.ok(&["run", "--rm", "base", "ls", "/proc/self/fd"]), "0\n1\n2\n3");
@@ -105,7 +105,7 @@ fn no_descriptor_of_ours_or_of_the_caller_is_open_inside(fixture: &Fixture) {
     assert_eq!(ended.ok(), "0\n1\n2\n3");
 }
 
-fn no_path_leads_to_the_hosts_program(fixture: &Fixture) {
+fn s5_no_path_leads_to_the_hosts_program(fixture: &Fixture) {
     // What a program is started through can lead back to the engine's own file (CVE-2019-5736).
     let bin = fixture.rootfs().join("bin");
     std::os::unix::fs::symlink("/proc/self/exe", bin.join("way")).unwrap();
