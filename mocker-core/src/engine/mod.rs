@@ -35,6 +35,8 @@ mod run;
 mod settle;
 mod sweep;
 mod tag;
+#[cfg(test)]
+mod undeclared;
 
 pub use command::shown as shown_command;
 pub use init::check_source;

@@ -45,13 +45,15 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotFound`] for the image, [`ErrorKind::InvalidInput`] for
     /// a request that makes no sense, [`ErrorKind::AlreadyExists`] for a name
-    /// in use, [`ErrorKind::NoSpace`]; whatever kept the command from being
+    /// in use, [`ErrorKind::Unsupported`] for more layers than the backend
+    /// takes, [`ErrorKind::NoSpace`]; whatever kept the command from being
     /// started, as far as it is not the command's own: that is in
     /// [`Ended::failure`].
     pub fn run(&self, request: &RunRequest) -> Result<Ended> {
         let (intent, mut new, chain) = self.begin_run(request)?;
         crash_point!("run.after-intent");
         let mut made = || -> Result<Ready> {
+            self.refuse_deep(&new, &chain)?;
             let spawned = self.spawn(&new)?;
             crash_point!("run.after-fork");
             complete(self.make_work_area(&new, &chain))?;
@@ -94,6 +96,7 @@ impl Engine {
             Ok(found)
         })?;
         let mut made = || -> Result<Ready> {
+            self.refuse_deep(&found, &node::chain(self.store.read(), found.base)?)?;
             let spawned = self.spawn(&found)?;
             crash_point!("run.after-fork");
             complete(async { self.backend(&found.backend).await?.admit(0).await })?;
@@ -164,6 +167,13 @@ impl Engine {
             };
             Ok((intent, new, node::chain(tx, image.layer)?))
         })
+    }
+
+    /// Refuses a chain that the backend does not take on this kernel, whoever
+    /// made it, before anything is forked or mounted.
+    fn refuse_deep(&self, of: &Container, chain: &Chain) -> Result<()> {
+        let backend = complete(self.backend(&of.backend))?;
+        Self::refuse_depth(backend.as_ref(), &format!("container {}", of.id), chain.depth())
     }
 
     fn spawn(&self, of: &Container) -> Result<Spawned> {
