@@ -4,6 +4,10 @@
 //! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before the backend
 //! is reached. The conformance kit keys on these fields and never on a name.
 
+mod fields;
+
+pub use fields::{FIELDS, Field};
+
 /// The declared differences between backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@
 
 pub mod backend;
 mod blocking;
-mod capability;
+pub mod capability;
 pub mod crash;
 pub mod engine;
 mod error;

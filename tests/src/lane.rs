@@ -30,7 +30,7 @@ pub enum Ground {
     Here(&'static Path),
 }
 
-/// Those of the backends of this project.
+/// A backend each, on every file system on which it does something else.
 static BUILT_IN: [Lane; 6] = [
     // Subvolumes are made right there.
     Lane::new("btrfs", &mocker_backend_btrfs::DRIVER, Ground::Btrfs),
@@ -77,6 +77,11 @@ impl Lane {
     /// Whether the backend makes itself a file system in a file here.
     pub fn has_pool(self) -> bool {
         self.backend() == mocker_backend_btrfs::DRIVER.name && self.ground.kind() != Ground::Btrfs
+    }
+
+    /// Those of the backends of this project.
+    pub(crate) fn built_in() -> &'static [Self] {
+        &BUILT_IN
     }
 
     /// The lanes that were asked for.

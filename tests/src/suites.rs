@@ -10,6 +10,7 @@ mod background;
 mod cli;
 mod commit;
 mod crash;
+mod declared;
 mod exercise;
 mod faithful;
 mod ground;
@@ -31,6 +32,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("names", names::cases()),
         Area::new("run", run::cases()),
         Area::new("commit", commit::cases()),
+        Area::new("declared", declared::cases()),
         Area::new("cli", cli::cases()),
         Area::new("crash", crash::cases()),
         Area::new("hostile", hostile::cases()),

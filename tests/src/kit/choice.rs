@@ -12,9 +12,9 @@ use crate::lane::{Ground, Lane};
 use crate::registry::{self, ENTRIES, Entry, GROUPS};
 use crate::suites;
 
-/// Areas whose cases prove several entries of the list at once, and so have no
-/// id in their names.
-const WITHOUT_IDS: [&str; 2] = ["random", "machine"];
+/// Areas whose cases prove several entries of the list at once, or what is
+/// declared, and so have no id in their names.
+const WITHOUT_IDS: [&str; 3] = ["random", "machine", "declared"];
 
 /// The directory of the program's root; where it was made for this run, it
 /// goes again.

@@ -8,6 +8,7 @@ use crate::fixture::Fixture;
 use crate::harness::Case;
 use serde_json::Value;
 
+mod capabilities;
 mod conformance;
 mod help;
 mod terminal;
@@ -25,7 +26,15 @@ pub(crate) fn cases() -> Vec<Case> {
         output_that_cannot_be_written_is_a_failure,
         data_is_all_that_stands_on_stdout,
     ];
-    for part in [conformance::cases, help::cases, terminal::cases, trace::cases, usage::cases] {
+    let parts = [
+        capabilities::cases,
+        conformance::cases,
+        help::cases,
+        terminal::cases,
+        trace::cases,
+        usage::cases,
+    ];
+    for part in parts {
         cases.extend(part());
     }
     cases

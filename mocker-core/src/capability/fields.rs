@@ -1,0 +1,149 @@
+//! The fields of [`Capabilities`] in words: for documentation, and for whoever
+//! shows a declaration to people.
+
+use std::fmt::Debug;
+
+use super::Capabilities;
+
+/// A field of [`Capabilities`].
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name in the code.
+    pub name: &'static str,
+    /// What it is about, as a sentence.
+    pub about: &'static str,
+    /// Its values as [`Field::value`] writes them, the least first, and what
+    /// each promises.
+    pub values: &'static [(&'static str, &'static str)],
+    read: fn(&Capabilities) -> String,
+}
+
+impl Field {
+    /// What a backend declares here.
+    pub fn value(&self, of: &Capabilities) -> String {
+        (self.read)(of)
+    }
+}
+
+fn word(value: impl Debug) -> String {
+    format!("{value:?}")
+}
+
+/// Every field there is, in the order of the struct.
+pub static FIELDS: &[Field] = &[
+    Field {
+        name: "layers",
+        about: "Whether a layer can be read alone.",
+        values: &[
+            ("Whole", "Every layer is a whole tree; its ancestors may be deleted."),
+            ("Delta", "A layer holds the difference to the chain beneath, and needs it."),
+        ],
+        read: |of| word(of.layers),
+    },
+    Field {
+        name: "commit_running",
+        about: "What a commit of a container that runs can promise.",
+        values: &[
+            ("Stopped", "It is refused: only a stopped container can be committed."),
+            ("Paused", "One instant of the tree, with the container paused meanwhile."),
+            ("Atomic", "One instant of the file system, while the container runs on if it has to."),
+        ],
+        read: |of| word(of.commit_running),
+    },
+    Field {
+        name: "commit_cost",
+        about: "What a commit of a stopped container writes, beside records.",
+        values: &[
+            ("Tree", "The whole tree, as far as the file system cannot share it."),
+            ("Constant", "No file data, however much was changed, once that is on the disk."),
+        ],
+        read: |of| word(of.commit_cost),
+    },
+    Field {
+        name: "nested",
+        about: "What happens to volumes that a container made inside its own tree.",
+        values: &[
+            ("Impossible", "They cannot occur, and asking for them to be flattened is refused."),
+            ("Flattened", "A commit names and refuses them, and turns them into directories on request."),
+        ],
+        read: |of| word(of.nested),
+    },
+    Field {
+        name: "reclaim",
+        about: "Who frees the space of deleted nodes.",
+        values: &[
+            ("Backend", "`reclaim` does; mocker calls it in the background."),
+            ("FileSystem", "The file system does, in the background; `reclaim` waits for it."),
+        ],
+        read: |of| word(of.reclaim),
+    },
+    Field {
+        name: "max_depth",
+        about: "How many layers a chain may hold.",
+        values: &[
+            ("a number", "More are refused before anything is made or mounted."),
+            ("None", "Only space limits it."),
+        ],
+        read: |of| of.max_depth.map_or_else(|| word(of.max_depth), |most| most.to_string()),
+    },
+    Field {
+        name: "rename_dir",
+        about: "What renaming a directory does that a work area has from its chain.",
+        values: &[
+            (
+                "Exdev",
+                "It is refused with `EXDEV`, and `mv` copies it; one made in the work area is renamed.",
+            ),
+            ("Native", "It is renamed."),
+        ],
+        read: |of| word(of.rename_dir),
+    },
+    Field {
+        name: "hardlink_copyup",
+        about: "What the first change through one name of a file does that the chain holds under several.",
+        values: &[
+            ("Break", "The name becomes a file of its own; links made in the work area hold."),
+            ("Keep", "All names show the change."),
+        ],
+        read: |of| word(of.hardlink_copyup),
+    },
+    Field {
+        name: "sparse",
+        about: "What the first change of a file from the chain does to its holes.",
+        values: &[
+            ("Filled", "They may be filled with zeros, where the file system cannot share data."),
+            ("Kept", "They stay holes, block for block."),
+        ],
+        read: |of| word(of.sparse),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_described_and_the_least_that_can_be_declared_comes_first() {
+        let least = Capabilities::minimal();
+        // A new field does not compile here until somebody has come by and described it above.
+        let Capabilities {
+            layers: _,
+            commit_running: _,
+            commit_cost: _,
+            nested: _,
+            reclaim: _,
+            max_depth: _,
+            rename_dir: _,
+            hardlink_copyup: _,
+            sparse: _,
+        } = least;
+        for field in FIELDS {
+            if field.name != "max_depth" {
+                assert_eq!(field.values[0].0, field.value(&least), "{}", field.name);
+            }
+        }
+        let shown = format!("{least:?}");
+        assert_eq!(shown.matches(": ").count(), FIELDS.len(), "{shown}");
+        assert!(FIELDS.iter().all(|field| shown.contains(&format!("{}: ", field.name))), "{shown}");
+    }
+}
