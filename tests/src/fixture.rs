@@ -153,6 +153,12 @@ impl Fixture {
         self.ok(&words)
     }
 
+    /// A backend that is not the lane's, and works wherever that one does.
+    pub fn another_backend(&self) -> &'static str {
+        // The last ones need the least.
+        BACKENDS.into_iter().rev().find(|name| *name != self.lane.backend()).expect("one of three")
+    }
+
     /// The records of images, by id.
     pub fn images(&self) -> serde_json::Value {
         self.json(&["images", "--format", "json"])

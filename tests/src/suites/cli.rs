@@ -26,14 +26,8 @@ pub(crate) fn cases() -> Vec<Case> {
         output_that_cannot_be_written_is_a_failure,
         data_is_all_that_stands_on_stdout,
     ];
-    let parts = [
-        capabilities::cases,
-        conformance::cases,
-        help::cases,
-        terminal::cases,
-        trace::cases,
-        usage::cases,
-    ];
+    let parts =
+        [capabilities::cases, conformance::cases, help::cases, terminal::cases, trace::cases, usage::cases];
     for part in parts {
         cases.extend(part());
     }

@@ -75,12 +75,8 @@ fn commit_over(fixture: &Fixture, files: usize) -> Cost {
     }
     fixture.image("base");
     fixture.ok(&["run", "--name", "work", "base", "sh", "-c", "echo changed > /many/0/0"]);
-    let beneath = fixture.record("base").unwrap()["layer"].as_u64().unwrap();
-    let work = fixture.record("work").unwrap()["work"].as_u64().unwrap();
     let watch = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
-    for tree in [fixture.node(beneath), fixture.node(work)] {
-        watch_opens_in(&tree, &watch);
-    }
+    watch_opens_below(fixture.root(), &watch);
     settle(fixture.site());
     let before = bytes_written(fixture.site());
     let ended = fixture.mocker(&["--trace=calls", "commit", "work", "made"]).run();
@@ -97,12 +93,14 @@ fn commit_over(fixture: &Fixture, files: usize) -> Cost {
     Cost { opened, calls, written }
 }
 
-/// Watches every directory below the top one, which is looked at for its own
-/// times.
-fn watch_opens_in(tree: &Path, watch: &OwnedFd) {
-    let found = walkdir::WalkDir::new(tree).min_depth(1).into_iter().map(|entry| entry.unwrap());
+/// Watches the directories that hold the many files, wherever in the root there
+/// are trees.
+fn watch_opens_below(root: &Path, watch: &OwnedFd) {
+    let found = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
+    let found = found.filter(|entry| entry.path().components().any(|name| name.as_os_str() == "many"));
     // The walk opens them as well, and has to be over.
     let directories: Vec<_> = found.filter(|entry| entry.file_type().is_dir()).collect();
+    assert!(!directories.is_empty(), "there are no trees below the root");
     for directory in directories {
         add_watch(watch, directory.path(), WatchFlags::OPEN).unwrap();
     }

@@ -8,11 +8,12 @@ use crate::cases;
 use crate::fixture::Fixture;
 use crate::harness::Case;
 use crate::oracle;
+use mocker_core::backend::Nested;
 
 use super::worked;
 use crate::suites::living;
 
-// On a lane whose trees are no subvolumes nobody can make one inside, and there is nothing to prove.
+// Where none can be made inside there is nothing to prove but that, which S11 and the area `declared` do.
 pub(super) fn cases() -> Vec<Case> {
     cases![
         nested_subvolumes_refuse_a_commit_by_their_paths,
@@ -24,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn has_subvolumes(fixture: &Fixture) -> bool {
-    fixture.lane().backend() == "btrfs"
+    fixture.capabilities().nested == Nested::Flattened
 }
 
 #[track_caller]

@@ -31,8 +31,7 @@ fn copies(fixture: &Fixture) -> Vec<PathBuf> {
 
 /// Makes the image `base` again as `copied`, on another backend than the lane's.
 fn convert(fixture: &Fixture) -> [&'static str; 5] {
-    let to = if fixture.lane().backend() == "copy" { "overlay" } else { "copy" };
-    ["convert", "base", "--to", to, "copied"]
+    ["convert", "base", "--to", fixture.another_backend(), "copied"]
 }
 
 fn nothing_new(fixture: &Fixture, point: &str) {

@@ -110,7 +110,7 @@ fn s9_no_program_and_no_library_of_an_image_is_used_on_the_host(fixture: &Fixtur
     let witness = plant(fixture);
     let source = fixture.rootfs();
     let before = oracle::look(&source);
-    let other = if fixture.lane().backend() == "copy" { "overlay" } else { "copy" };
+    let other = fixture.another_backend();
     let verbs: &[&[&str]] = &[
         &["init", "--name", "base", source.to_str().unwrap()],
         &["run", "--name", "work", "-u", "mallory", "base", "sh", "-c", "id -un > /dev/null; : > /tmp/made"],

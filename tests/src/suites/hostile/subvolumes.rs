@@ -81,7 +81,7 @@ fn s11_a_container_makes_volumes_in_its_own_tree_only_where_that_is_declared(fix
 
 /// The disk that the trees lie on, as its numbers.
 fn disk(fixture: &Fixture) -> [String; 2] {
-    let trees = fixture.nodes_directory(fixture.lane().backend());
+    let trees = if has_volumes(fixture) { fixture.tree("other") } else { fixture.root().to_owned() };
     let found = Command::new("findmnt").args(["-no", "SOURCE", "-T"]).arg(trees).output().unwrap();
     let source = String::from_utf8(found.stdout).unwrap();
     // A mount of a part of it says so in brackets.
@@ -129,8 +129,8 @@ fn s11_a_container_lists_destroys_and_mounts_no_subvolume(fixture: &Fixture) {
     assert_eq!(fixture.state(), state);
     oracle::assert_equal(&other, &oracle::look(&fixture.tree("other")));
     if has_volumes(fixture) {
-        let trees = fixture.nodes_directory(fixture.lane().backend());
-        let quota = Command::new("btrfs").args(["qgroup", "show"]).arg(trees).output().unwrap();
+        let quota =
+            Command::new("btrfs").args(["qgroup", "show"]).arg(fixture.tree("other")).output().unwrap();
         assert!(!quota.status.success(), "the container has switched quotas on");
     }
     fixture.assert_consistent();

@@ -46,8 +46,7 @@ fn subvolumes(fixture: &Fixture) -> Vec<String> {
     if fixture.capabilities().nested == Nested::Impossible {
         return Vec::new();
     }
-    let trees = fixture.nodes_directory(fixture.lane().backend());
-    let list = Command::new("btrfs").args(["subvolume", "list"]).arg(trees).output().unwrap();
+    let list = Command::new("btrfs").args(["subvolume", "list"]).arg(fixture.tree("base")).output().unwrap();
     assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
     // The generation changes with everything.
     let path = |line: &str| line.split_once(" path ").map(|(_, path)| path.to_owned());
