@@ -16,7 +16,7 @@ use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
 use mocker_core::{
     Capabilities, CommitConsistency, CommitCost, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, Nested,
-    NodeId, Reclaim, RenameDir, Result, Sparse, WorkId,
+    NodeId, Reclaim, RenameDir, Result, Sparse, Views, WorkId,
 };
 use rustix::fs::{Gid, Mode, Uid};
 
@@ -329,6 +329,7 @@ impl SnapshotBackend for Btrfs {
     fn capabilities(&self) -> Capabilities {
         Capabilities::minimal()
             .layers(Layers::Whole)
+            .views(Views::ReadOnly)
             .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Atomic)
             .nested(Nested::Flattened)

@@ -12,8 +12,8 @@ use mocker_core::backend::{
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, NodeId, RenameDir, Result,
-    Sparse, WorkId, tree,
+    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Nested, NodeId, RenameDir,
+    Result, Sparse, WorkId, tree,
 };
 
 use crate::layout::Layout;
@@ -45,6 +45,19 @@ fn refuse_without_root() -> Result<()> {
 #[derive(Debug, Clone)]
 pub struct Copies {
     layout: Arc<Layout>,
+    nested: Nested,
+}
+
+/// What a directory on btrfs is told by (linux/magic.h).
+const BTRFS_SUPER_MAGIC: u32 = 0x9123_683E;
+
+/// On btrfs a container can make subvolumes in any directory that it owns.
+fn nested_in(nodes: &Path) -> Result<Nested> {
+    let found = rustix::fs::statfs(nodes).map_err(|errno| {
+        Error::io(format_args!("cannot look at the file system of '{}'", nodes.display()), errno)
+    })?;
+    let is_btrfs = u32::try_from(found.f_type).is_ok_and(|magic| magic == BTRFS_SUPER_MAGIC);
+    Ok(if is_btrfs { Nested::Copied } else { Nested::Impossible })
 }
 
 impl Copies {
@@ -54,7 +67,9 @@ impl Copies {
     /// Those of making directories there.
     pub fn open(root: &Path) -> Result<Self> {
         refuse_without_root()?;
-        Ok(Self { layout: Arc::new(Layout::open(root)?) })
+        let layout = Layout::open(root)?;
+        let nested = nested_in(layout.numbered.nodes())?;
+        Ok(Self { layout: Arc::new(layout), nested })
     }
 
     fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
@@ -148,6 +163,7 @@ impl SnapshotBackend for Copies {
     fn capabilities(&self) -> Capabilities {
         Capabilities::minimal()
             .commit_running(CommitConsistency::Paused)
+            .nested(self.nested)
             .rename_dir(RenameDir::Native)
             .hardlink_copyup(HardlinkCopyup::Keep)
             .sparse(Sparse::Kept)

@@ -12,7 +12,7 @@ use mocker_core::backend::{
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
     Capabilities, CommitConsistency, CommitCost, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, NodeId,
-    RenameDir, Result, Sparse, WorkId, mount, tree,
+    RenameDir, Result, Sparse, Views, WorkId, mount, tree,
 };
 
 use crate::layout::Layout;
@@ -131,6 +131,7 @@ impl SnapshotBackend for Overlay {
     fn capabilities(&self) -> Capabilities {
         Capabilities::minimal()
             .layers(Layers::Delta)
+            .views(Views::ReadOnly)
             .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Paused)
             .max_depth(mount::MOST_LAYERS)

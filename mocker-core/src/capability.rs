@@ -14,6 +14,8 @@ pub use fields::{FIELDS, Field};
 pub struct Capabilities {
     /// Whether a layer is a whole tree or the difference to the one beneath.
     pub layers: Layers,
+    /// Whether root on the host can write to a layer that it is shown (L12).
+    pub views: Views,
     /// What a commit of a running container can promise.
     pub commit_running: CommitConsistency,
     /// What a commit of a stopped container writes.
@@ -40,6 +42,16 @@ pub enum Layers {
     Whole,
     /// A layer holds the difference to the chain beneath, and needs it.
     Delta,
+}
+
+/// How a layer's tree is shown for reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// The kernel refuses every write, even root's.
+    ReadOnly,
+    /// It is a plain directory: nothing of ours ever writes to it, and nothing
+    /// but that keeps root on the host from it.
+    Plain,
 }
 
 /// What the tree of a layer is, when it was taken from a running container.
@@ -69,6 +81,9 @@ pub enum CommitCost {
 pub enum Nested {
     /// They cannot occur.
     Impossible,
+    /// They can, on the file system that is there; a layer holds what is in them
+    /// as directories.
+    Copied,
     /// They are found and refused, and turned into directories on request.
     Flattened,
 }
@@ -118,6 +133,7 @@ impl Capabilities {
     pub const fn minimal() -> Self {
         Self {
             layers: Layers::Whole,
+            views: Views::Plain,
             commit_running: CommitConsistency::Stopped,
             commit_cost: CommitCost::Tree,
             nested: Nested::Impossible,
@@ -133,6 +149,13 @@ impl Capabilities {
     #[must_use]
     pub const fn layers(mut self, layers: Layers) -> Self {
         self.layers = layers;
+        self
+    }
+
+    /// Sets [`Capabilities::views`].
+    #[must_use]
+    pub const fn views(mut self, views: Views) -> Self {
+        self.views = views;
         self
     }
 

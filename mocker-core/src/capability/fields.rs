@@ -41,6 +41,15 @@ pub static FIELDS: &[Field] = &[
         read: |of| word(of.layers),
     },
     Field {
+        name: "views",
+        about: "Whether root on the host can write to a layer that it is shown.",
+        values: &[
+            ("Plain", "It is a plain directory, and nothing but mocker's own care keeps root from it."),
+            ("ReadOnly", "The kernel refuses every write, even root's."),
+        ],
+        read: |of| word(of.views),
+    },
+    Field {
         name: "commit_running",
         about: "What a commit of a container that runs can promise.",
         values: &[
@@ -64,6 +73,7 @@ pub static FIELDS: &[Field] = &[
         about: "What happens to volumes that a container made inside its own tree.",
         values: &[
             ("Impossible", "They cannot occur, and asking for them to be flattened is refused."),
+            ("Copied", "The file system has some; a layer holds what is in them as directories."),
             ("Flattened", "A commit names and refuses them, and turns them into directories on request."),
         ],
         read: |of| word(of.nested),
@@ -128,6 +138,7 @@ mod tests {
         // A new field does not compile here until somebody has come by and described it above.
         let Capabilities {
             layers: _,
+            views: _,
             commit_running: _,
             commit_cost: _,
             nested: _,

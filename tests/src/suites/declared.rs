@@ -4,9 +4,10 @@
 //! | field | declared | not declared |
 //! |---|---|---|
 //! | `layers` | `Whole`: here, L6 | `Delta`: here, L6, C5 |
+//! | `views` | `ReadOnly`: L12 | `Plain`: L12 |
 //! | `commit_running` | `Atomic`, `Paused`: here, C1, C2, C3 | unit tests of the engine |
 //! | `commit_cost` | `Constant`: C5, C6 | `Tree`: C5, C6 |
-//! | `nested` | `Flattened`: here, `commit/nested.rs`, S11 | `Impossible`: here, S11 |
+//! | `nested` | `Flattened`: here, `commit/nested.rs`, S11 | `Impossible`, `Copied`: here, S11 |
 //! | `reclaim` | `FileSystem`: here | `Backend`: here |
 //! | `max_depth` | `None`: here, M1 | a number: here, M2 |
 //! | `rename_dir`, `hardlink_copyup` | F7, F10 | F7, F10 |
@@ -67,7 +68,7 @@ fn volumes_are_flattened_only_where_they_are_declared(fixture: &Fixture) {
             fixture.ok(&words);
             assert_eq!(fixture.ok(&["run", "--rm", "made", "cat", "/made"]), "made");
         }
-        Nested::Impossible => {
+        Nested::Impossible | Nested::Copied => {
             let said = fixture.fails(&words, 1);
             assert!(said.contains("no nested subvolumes") && said.contains("\n  try: "), "{said}");
             assert_eq!(fixture.state(), state);
