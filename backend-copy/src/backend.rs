@@ -74,37 +74,26 @@ impl Copies {
 
     fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
         match base {
-            None => self.layout.make(work.0).map(drop),
-            Some(layer) => self.copy(layer.0, work.0),
+            None => self.layout.make(work.0, |_| Ok(())),
+            Some(layer) => self.copy(layer.0, work.0, &[]),
         }
-        .inspect_err(|error| self.undo(work.0, error))
     }
 
-    /// Makes the node `to` with a copy of the tree of `from`.
-    fn copy(&self, from: NodeId, to: NodeId) -> Result<()> {
+    /// Makes the node `to` with a copy of the tree of `from`, without what is to
+    /// be left out.
+    fn copy(&self, from: NodeId, to: NodeId, targets: &[LeaveOut]) -> Result<()> {
         let source = self.layout.open_tree(from)?;
-        let destination = self.layout.make(to)?;
-        let copied = copy_tree(source.as_fd(), destination.as_fd(), &Unwatched)
-            .map_err(|error| error.context(format_args!("cannot copy node {from}")))?;
-        mocker_core::story!(
-            "copied node {from} to node {to}: {} entries, {} bytes shared by reflink, {} bytes copied",
-            copied.entries,
-            copied.reflinked,
-            copied.bytes
-        );
-        Ok(())
-    }
-
-    /// After a failure: what was made goes at once, unless it was there
-    /// before. Should that fail too, the engine's own clean-up meets the same
-    /// node again and reports it.
-    fn undo(&self, node: NodeId, error: &Error) {
-        if error.kind() == ErrorKind::AlreadyExists {
-            return;
-        }
-        if let Err(error) = self.layout.numbered.delete(node) {
-            mocker_core::story!("cannot undo node {node} yet: {error}");
-        }
+        self.layout.make(to, |destination| {
+            let copied = copy_tree(source.as_fd(), destination.as_fd(), &Unwatched)
+                .map_err(|error| error.context(format_args!("cannot copy node {from}")))?;
+            mocker_core::story!(
+                "copied node {from} to node {to}: {} entries, {} bytes shared by reflink, {} bytes copied",
+                copied.entries,
+                copied.reflinked,
+                copied.bytes
+            );
+            leave_out::remove_if_empty(destination.as_fd(), targets).map(drop)
+        })
     }
 
     fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
@@ -121,10 +110,7 @@ impl Copies {
                 format!("work area {work} cannot be copied while somebody writes into it"),
             ));
         }
-        let sealed = self.copy(work.0, spare).and_then(|()| {
-            leave_out::remove_if_empty(self.layout.open_tree(spare)?.as_fd(), &order.leave_out)
-        });
-        sealed.inspect_err(|error| self.undo(spare, error))?;
+        self.copy(work.0, spare, &order.leave_out)?;
         Ok(Sealed { layer: LayerId(spare), work: Some(work) })
     }
 

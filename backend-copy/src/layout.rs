@@ -36,10 +36,13 @@ impl Layout {
         Ok(self.tree(node))
     }
 
-    /// Makes a node with an empty tree, 0755 0:0 whatever the umask, and opens
-    /// that.
-    pub(crate) fn make(&self, node: NodeId) -> Result<OwnedFd> {
-        self.numbered.make(node)?;
+    /// Makes a node with an empty tree, 0755 0:0 whatever the umask, into which
+    /// `fill` puts what it is to hold; see [`Numbered::make`].
+    pub(crate) fn make(&self, node: NodeId, fill: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
+        self.numbered.make(node, |_| fill(&self.make_tree(node)?))
+    }
+
+    fn make_tree(&self, node: NodeId) -> Result<OwnedFd> {
         let tree = self.tree(node);
         let make = || {
             rustix::fs::mkdir(&tree, Mode::RWXU)?;

@@ -52,22 +52,6 @@ impl Overlay {
         Ok(Self { layout: Arc::new(Layout::open(root)?) })
     }
 
-    fn create_now(&self, work: WorkId, base: &Chain) -> Result<()> {
-        self.layout.make_upper(work.0, base).inspect_err(|error| self.undo(work.0, error))
-    }
-
-    /// After a failure: what was made goes at once, unless it was there
-    /// before. Should that fail too, the engine's own clean-up meets the same
-    /// node again and reports it.
-    fn undo(&self, node: NodeId, error: &Error) {
-        if error.kind() == ErrorKind::AlreadyExists {
-            return;
-        }
-        if let Err(error) = self.layout.numbered.delete(node) {
-            mocker_core::story!("cannot undo node {node} yet: {error}");
-        }
-    }
-
     fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
         let Order { work, spare, state, then, .. } = *order;
         let sealed = match (then, state) {
@@ -88,8 +72,7 @@ impl Overlay {
                 .layout
                 .copy_upper(work, spare, &order.leave_out)
                 .map(|()| Sealed { layer: LayerId(spare), work: Some(work) }),
-        };
-        let sealed = sealed.inspect_err(|error| self.undo(spare, error))?;
+        }?;
         if sealed.layer.0 == work.0 {
             mocker_core::story!("the upper of work area {work} is a layer from now on: nothing was copied");
         }
@@ -147,7 +130,7 @@ impl SnapshotBackend for Overlay {
 
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
         let (this, base) = (self.clone(), base.clone());
-        blocking(move || this.create_now(work, &base)).await
+        blocking(move || this.layout.make_upper(work.0, &base)).await
     }
 
     async fn persist(&self, node: Node) -> Result<()> {

@@ -20,8 +20,7 @@ impl Layout {
     /// upper takes them over from what is beneath.
     pub(crate) fn make_upper(&self, node: NodeId, base: &Chain) -> Result<()> {
         self.require(base)?;
-        self.numbered.make(node)?;
-        self.fill_upper(node, base.tip())
+        self.numbered.make(node, |_| self.fill_upper(node, base.tip()))
     }
 
     fn fill_upper(&self, node: NodeId, tip: Option<LayerId>) -> Result<()> {
@@ -44,16 +43,16 @@ impl Layout {
     /// changed but for the engine's own empty mount points.
     pub(crate) fn flip(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
         let upper = self.open_changes(work.0)?;
-        let scratch = self.numbered.make(spare)?;
-        self.refuse_held(work, &scratch)?;
-        leave_out::remove_if_empty(upper.as_fd(), targets)?;
-        self.fill_upper(spare, Some(LayerId(work.0)))
+        self.numbered.make(spare, |scratch| {
+            self.refuse_held(work, scratch)?;
+            leave_out::remove_if_empty(upper.as_fd(), targets)?;
+            self.fill_upper(spare, Some(LayerId(work.0)))
+        })
     }
 
     /// Turns the upper of an import, whose work area ends, into a layer.
     pub(crate) fn consume(&self, work: WorkId, spare: NodeId) -> Result<()> {
-        let scratch = self.numbered.make(spare)?;
-        self.refuse_held(work, &scratch)
+        self.numbered.make(spare, |scratch| self.refuse_held(work, scratch))
     }
 
     /// Copies the upper of a paused container into the spare, which is the
@@ -61,20 +60,21 @@ impl Layout {
     /// what they are to the file system.
     pub(crate) fn copy_upper(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
         let source = self.open_changes(work.0)?;
-        self.numbered.make(spare)?;
-        let changes = self.changes(spare);
-        rustix::fs::mkdir(&changes, Mode::RWXU).map_err(|errno| failed("make", &changes, errno))?;
-        let layer = self.open_changes(spare)?;
-        let copied = copy_tree(source.as_fd(), layer.as_fd(), &Unwatched)
-            .map_err(|error| error.context("cannot copy the changes"))?;
-        mocker_core::story!(
-            "copied the changes of work area {work} to node {spare}: {} entries, {} bytes shared by reflink, \
-             {} bytes copied",
-            copied.entries,
-            copied.reflinked,
-            copied.bytes
-        );
-        leave_out::remove_if_empty(layer.as_fd(), targets).map(drop)
+        self.numbered.make(spare, |_| {
+            let changes = self.changes(spare);
+            rustix::fs::mkdir(&changes, Mode::RWXU).map_err(|errno| failed("make", &changes, errno))?;
+            let layer = self.open_changes(spare)?;
+            let copied = copy_tree(source.as_fd(), layer.as_fd(), &Unwatched)
+                .map_err(|error| error.context("cannot copy the changes"))?;
+            mocker_core::story!(
+                "copied the changes of work area {work} to node {spare}: {} entries, {} bytes shared by \
+                 reflink, {} bytes copied",
+                copied.entries,
+                copied.reflinked,
+                copied.bytes
+            );
+            leave_out::remove_if_empty(layer.as_fd(), targets).map(drop)
+        })
     }
 
     /// A layer must never be written to again, so nothing may hold its overlay

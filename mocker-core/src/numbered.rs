@@ -49,19 +49,27 @@ impl Numbered {
         self.nodes.join(node.to_string())
     }
 
-    /// Makes the directory of a new node, for us alone.
+    /// Makes a new node: its directory, for us alone, and what `fill` puts
+    /// there. Where that fails, the node goes at once, and only the one that was
+    /// made here. Should that fail too, the engine's own clean-up meets it again
+    /// and reports it.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`]; those of making a directory.
-    pub fn make(&self, node: NodeId) -> Result<PathBuf> {
+    /// [`ErrorKind::AlreadyExists`]; those of making a directory, and of `fill`.
+    pub fn make<T>(&self, node: NodeId, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
         let path = self.path(node);
         match kernel_call("mkdir(2)", path.display(), || rustix::fs::mkdir(&path, Mode::RWXU)) {
-            Ok(()) => Ok(path),
+            Ok(()) => {}
             Err(Errno::EXIST) => {
-                Err(Error::new(ErrorKind::AlreadyExists, format!("node {node} exists already")))
+                return Err(Error::new(ErrorKind::AlreadyExists, format!("node {node} exists already")));
             }
-            Err(errno) => Err(failed("make", &path, errno)),
+            Err(errno) => return Err(failed("make", &path, errno)),
         }
+        fill(&path).inspect_err(|_| {
+            if let Err(error) = self.delete(node) {
+                crate::story!("cannot undo node {node} yet: {error}");
+            }
+        })
     }
 
     /// The directory of a node that exists.
@@ -156,17 +164,23 @@ mod tests {
     fn a_node_is_made_once_deleted_at_once_and_reclaimed_later() {
         let folder = tempfile::tempdir().unwrap();
         let numbered = Numbered::open(&folder.path().join("x")).unwrap();
-        let path = numbered.make(NodeId(7)).unwrap();
-        std::fs::write(path.join("file"), "").unwrap();
-        assert_eq!(numbered.make(NodeId(7)).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let fill = |path: &Path| {
+            std::fs::write(path.join("file"), "").unwrap();
+            Ok(())
+        };
+        numbered.make(NodeId(7), fill).unwrap();
+        let again = numbered.make(NodeId(7), |_| -> Result<()> { panic!("it is filled again") });
+        assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let fails = numbered.make(NodeId(8), |_| Err::<(), _>(Error::new(ErrorKind::NoSpace, "full")));
+        assert_eq!(fails.unwrap_err().kind(), ErrorKind::NoSpace);
         assert_eq!(numbered.list().unwrap(), [NodeId(7)]);
         numbered.delete(NodeId(7)).unwrap();
         numbered.delete(NodeId(7)).unwrap();
         assert_eq!(numbered.existing(NodeId(7)).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(folder.path().join("x/trash/7/file").exists());
-        numbered.make(NodeId(7)).unwrap();
+        numbered.make(NodeId(7), fill).unwrap();
         numbered.delete(NodeId(7)).unwrap();
         assert_eq!(numbered.list().unwrap(), []);
-        assert_eq!((numbered.reclaim().unwrap(), numbered.reclaim().unwrap()), (1, 0));
+        assert_eq!((numbered.reclaim().unwrap(), numbered.reclaim().unwrap()), (2, 0));
     }
 }
