@@ -61,9 +61,10 @@ impl Overlay {
                     format!("work area {work} cannot become a layer while somebody writes into it"),
                 ));
             }
-            (Then::Consume, _) => {
-                self.layout.consume(work, spare).map(|()| Sealed { layer: LayerId(work.0), work: None })
-            }
+            (Then::Consume, _) => self
+                .layout
+                .consume(work, spare, &order.leave_out)
+                .map(|()| Sealed { layer: LayerId(work.0), work: None }),
             (Then::Continue, WorkState::Idle) => self
                 .layout
                 .flip(work, spare, &order.leave_out)

@@ -51,8 +51,12 @@ impl Layout {
     }
 
     /// Turns the upper of an import, whose work area ends, into a layer.
-    pub(crate) fn consume(&self, work: WorkId, spare: NodeId) -> Result<()> {
-        self.numbered.make(spare, |scratch| self.refuse_held(work, scratch))
+    pub(crate) fn consume(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
+        let upper = self.open_changes(work.0)?;
+        self.numbered.make(spare, |scratch| {
+            self.refuse_held(work, scratch)?;
+            leave_out::remove_if_empty(upper.as_fd(), targets).map(drop)
+        })
     }
 
     /// Copies the upper of a paused container into the spare, which is the
