@@ -118,7 +118,8 @@ impl SnapshotBackend for Overlay {
             .views(Views::ReadOnly)
             .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Paused)
-            .max_depth(mount::MOST_LAYERS)
+            // A work area over them is read as one layer more.
+            .max_depth(mount::MOST_LAYERS - 1)
             .rename_dir(RenameDir::Exdev)
             .hardlink_copyup(HardlinkCopyup::Break)
             .sparse(Sparse::Filled)
