@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mocker_core::backend::{OverlayPlan, Probe, Upper};
 use mocker_core::{Error, mount};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 /// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
@@ -34,6 +34,14 @@ fn attempt(place: &Path) -> Result<(), String> {
     let trial = Trial::new(place).map_err(|errno| {
         say(&Error::io(format_args!("cannot make a directory in '{}'", place.display()), errno))
     })?;
+    if trial.hides_kinds() {
+        return Err(format!(
+            "the file system of '{}' does not say of what kind the entries of a directory are (d_type), and \
+             an overlay on it would show deleted files (choose a root elsewhere with --root, or make the file \
+             system anew: ext4 with the feature 'filetype', xfs with 'ftype=1')",
+            place.display()
+        ));
+    }
     let plan = OverlayPlan {
         lower: vec![trial.path.join("lower")],
         upper: Some(Upper {
@@ -104,6 +112,17 @@ impl Trial {
         let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
         rustix::fs::openat(CWD, trial.path.join("lower/file"), flags, Mode::RUSR)?;
         Ok(trial)
+    }
+
+    /// Whether directories list entries without their kind. The kernel only warns
+    /// of it (`ovl_make_workdir` of fs/overlayfs/super.c, Linux 6.18), and then
+    /// takes whiteouts for files when it lists a directory.
+    fn hides_kinds(&self) -> bool {
+        let listed = rustix::fs::open(&self.path, crate::layout::DIRECTORY, Mode::empty()).and_then(Dir::new);
+        let hides = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+            entry.is_ok_and(|entry| entry.file_type() == FileType::Unknown)
+        };
+        listed.is_ok_and(|mut entries| entries.any(hides))
     }
 }
 
