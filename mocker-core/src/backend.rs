@@ -70,9 +70,11 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     /// - Two work areas over one chain never see each other's changes, nor
     ///   does the chain (L14).
     /// - A number in use is refused with [`ErrorKind::AlreadyExists`]; the
-    ///   node that has it is unchanged (L2).
-    /// - A layer of the chain that does not exist is refused with
-    ///   [`ErrorKind::NotFound`] and nothing is made (L4).
+    ///   node that has it is unchanged, whatever else is wrong with the call
+    ///   (L2).
+    /// - A layer that the tree needs and that does not exist is refused with
+    ///   [`ErrorKind::NotFound`] and nothing is made. Needed is the tip, and the
+    ///   whole chain where [`Layers::Delta`] is declared (L4).
     /// - On an error, and after a crash, nothing is left that `delete` of
     ///   `work` does not remove (K1).
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()>;
@@ -84,10 +86,17 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   (C1, C3). In a state that is not declared it is refused with
     ///   [`ErrorKind::Unsupported`], though the engine does not ask for that
     ///   (C3).
-    /// - Later writes to the work area never reach the layer, not even through
-    ///   a descriptor or a mapping opened before (L13).
+    /// - Later writes to a work area that lives on never reach the layer, not
+    ///   even through a descriptor or a mapping opened before. Where such a one
+    ///   is open although the work area is said to be idle, that holds too, or
+    ///   [`ErrorKind::Busy`] says so. That nobody holds one that ends is the
+    ///   engine's promise: it may become the layer itself (L13).
     /// - With [`Then::Continue`] the work area lives on under the number that
-    ///   [`Sealed::work`] names, its tree unchanged (C1).
+    ///   [`Sealed::work`] names, its tree unchanged; it may lack what
+    ///   [`Seal::leave_out`] leaves out of the layer (C1).
+    /// - A `spare` in use is refused with [`ErrorKind::AlreadyExists`], unless
+    ///   none is needed, and what has the number is unchanged (L2); a work area
+    ///   that does not exist is [`ErrorKind::NotFound`] (L4).
     /// - With [`Then::Consume`] no file data is copied, and `Sealed::work` is
     ///   `None`: whichever of the two nodes is not the layer is the engine's
     ///   to delete, after its commit point (L1).
@@ -117,8 +126,8 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
 
     /// Removes a node, whatever its role.
     ///
-    /// - Returns without walking the tree where [`Capabilities::reclaim`] says
-    ///   that the space comes back later (R11).
+    /// - Walks nothing, and the number is free at once. The space comes back
+    ///   later; [`Capabilities::reclaim`] says by whom (R11).
     /// - A node that does not exist is no error, so that a sweep can repeat it
     ///   (K1).
     /// - Whatever a crash left of the node under this number goes too (K1).
@@ -134,25 +143,36 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     /// - Never mounts: a plan that needs a mount says so as data (L12).
     /// - A node that does not exist is [`ErrorKind::NotFound`] (L4).
     /// - A layer is never handed out for writing:
-    ///   [`ErrorKind::InvalidInput`] (L12).
+    ///   [`ErrorKind::InvalidInput`]. Whether the kernel refuses a write through
+    ///   what is handed out for reading is declared in
+    ///   [`Capabilities::views`] (L12).
+    /// - Every tree of the longest chain that [`Capabilities::max_depth`]
+    ///   declares can be opened; one more layer is [`ErrorKind::Unsupported`]
+    ///   here, or when the plan is mounted, and the message says the limit (M2).
     async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs>;
 
     /// How many bytes the node occupies.
     ///
-    /// - Reads no file contents and does not walk the parent (A3).
+    /// - Reads no file contents, and opens nothing of the chain beneath (A3).
+    /// - What a layer occupies does not grow when something is made over it, and
+    ///   a fresh work area has next to nothing of its own, where
+    ///   [`CommitCost::Constant`] is declared (A2).
     /// - A node that does not exist is [`ErrorKind::NotFound`] (A4).
     async fn usage(&self, node: Node, base: &Chain) -> Result<Usage>;
 
     /// Waits until the space of every deleted node is free, or frees it.
     ///
-    /// - Afterwards the file system's own figure shows it (R6).
-    /// - Safe to stop at any point; the next call goes on (R11).
+    /// - Afterwards the file system's own figure shows it, as soon as that has
+    ///   written down what was removed: at its next commit or when it is synced,
+    ///   and on some a moment later (R6).
+    /// - Safe to stop at any point; the next call goes on, also after a restart
+    ///   (R11).
     async fn reclaim(&self) -> Result<Reclaimed>;
 
     /// The numbers of all nodes that exist, whole or half-made, in order.
     ///
     /// - Lists whatever `delete` would remove, so that a sweep misses nothing
-    ///   (R8).
+    ///   (K1).
     async fn list(&self) -> Result<Vec<NodeId>>;
 }
 

@@ -28,6 +28,7 @@ mod site;
 #[expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 pub mod suites;
 pub mod surroundings;
+mod sys;
 mod tree;
 
 pub use kit::{program, soaks};

@@ -110,7 +110,7 @@ impl Nodes {
 
     /// Whatever another thread starts has every descriptor of this process for a
     /// moment, between fork and exec; who really holds a tree holds it for longer.
-    fn seal(&self, seal: Seal<'_>) -> mocker_core::Result<Sealed> {
+    pub(crate) fn seal(&self, seal: Seal<'_>) -> mocker_core::Result<Sealed> {
         let started = Instant::now();
         loop {
             match complete(self.backend.snapshot(seal)) {
@@ -147,7 +147,8 @@ impl Nodes {
     }
 }
 
-fn order(work: WorkId, base: &Chain, how: How, spare: NodeId) -> Seal<'_> {
+/// What the engine would ask for.
+pub(crate) fn order(work: WorkId, base: &Chain, how: How, spare: NodeId) -> Seal<'_> {
     Seal {
         work,
         base,

@@ -119,6 +119,31 @@ mod tests {
         assert!(both.is_empty(), "proved by a test, and said to wait: {both:?}");
     }
 
+    /// A statement without a case is a wish.
+    #[test]
+    fn every_statement_of_the_trait_ends_with_ids_on_the_list() {
+        let text = include_str!("../../mocker-core/src/backend.rs");
+        let of_the_trait =
+            text.split("pub trait SnapshotBackend").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let lines = of_the_trait.lines().filter_map(|line| line.trim().strip_prefix("/// "));
+        let mut statements: Vec<String> = Vec::new();
+        for line in lines {
+            match (line.strip_prefix("- "), statements.last_mut()) {
+                (Some(first), _) => statements.push(first.to_owned()),
+                (None, Some(last)) if !last.ends_with(").") => *last += &format!(" {}", line.trim()),
+                _ => {}
+            }
+        }
+        assert!(statements.len() > 30, "{statements:#?}");
+        for statement in &statements {
+            let ids = statement.strip_suffix(").").and_then(|text| text.rsplit_once('(')).map(|(_, ids)| ids);
+            let ids = ids.unwrap_or_else(|| panic!("no case proves this: {statement}"));
+            for id in ids.split([',', '–']).map(str::trim) {
+                assert!(entry(id).is_some(), "there is no case '{id}': {statement}");
+            }
+        }
+    }
+
     #[test]
     fn every_id_in_a_name_is_on_the_list() {
         let unknown: Vec<_> = proved().into_iter().filter(|id| entry(id).is_none()).collect();

@@ -1,16 +1,18 @@
 //! The cases, by area: `areas` lists them all.
 //!
-//! Each area is a file; `background`, `ground`, `living` and `processes` help
+//! Each area is a file; `background`, `disk`, `ground`, `living` and `processes` help
 //! several.
 
 use crate::harness::Area;
 use crate::lane::Lane;
 
 mod background;
+mod btrfs_only;
 mod cli;
 mod commit;
 mod crash;
 mod declared;
+mod disk;
 mod exercise;
 mod faithful;
 mod ground;
@@ -18,6 +20,8 @@ mod hostile;
 mod living;
 mod machine;
 mod names;
+mod nodes;
+mod overlay_only;
 mod pool;
 mod processes;
 mod random;
@@ -38,6 +42,10 @@ pub fn areas() -> Vec<Area> {
         Area::new("hostile", hostile::cases()),
         Area::new("random", random::cases()),
         Area::new("machine", machine::cases()),
+        Area::new("nodes", nodes::cases()),
+        Area { name: "half_made", cases: nodes::half_made::cases(), applies: nodes::half_made::applies },
+        Area { name: "btrfs_only", cases: btrfs_only::cases(), applies: btrfs_only::applies },
+        Area { name: "overlay_only", cases: overlay_only::cases(), applies: overlay_only::applies },
         // These make their own file systems, and say the same in every lane.
         Area { name: "pool", cases: pool::cases(), applies: Lane::has_pool },
         Area::new("storm", storm::cases()),

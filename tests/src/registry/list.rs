@@ -20,10 +20,10 @@ macro_rules! entries {
 
 /// All of them, by group.
 pub static ENTRIES: &[Entry] = entries! {
-    L1 Core "prepare from nothing, write, commit, view: tree identical, active key gone, parent empty" waits "a test of its own";
-    L2 Core "prepare/view with a used key: AlreadyExists; the first object unchanged" from "containerd/nerdctl#1421" "moby/moby#44450" waits "a test of its own";
-    L3 Core "remove, then reuse the key as active, view and commit name: works" waits "a test of its own";
-    L4 Core "commit of a missing key, a view, or a committed layer: three distinct errors, no side effect" waits "a test of its own";
+    L1 Core "prepare from nothing, write, commit, view: tree identical, active key gone, parent empty";
+    L2 Core "prepare/view with a used key: AlreadyExists; the first object unchanged" from "containerd/nerdctl#1421" "moby/moby#44450";
+    L3 Core "remove, then reuse the key as active, view and commit name: works";
+    L4 Core "commit of a missing key, a view, or a committed layer: three distinct errors, no side effect";
     L5 Core "remove a layer that has children (committed or active): refused, children intact" from "moby/moby#9997";
     L6 Core "chain A←B←C: direct and transitive parents reported";
     L7 Core "labels and created/updated times persist over reopen; parent/kind/name cannot be edited";
@@ -129,17 +129,17 @@ pub static ENTRIES: &[Entry] = entries! {
     T16 Core "our export is accepted by an independent unpacker, theirs by us (umoci, tar, docker/podman load)" waits "mocker export and import";
     T17 Core "directories with mode 0000 and read-only files can be diffed, exported, removed without root" waits "mocker export and import";
 
-    R1 Core "rm while the layer is mounted in another namespace: succeeds detached, or names the holder; retry succeeds" from "moby/moby#27381" "moby/moby#22260" "moby/moby#34652" "moby/moby#35673" waits "a test of its own";
-    R2 Btrfs "nested subvolumes, two levels, some read-only: rm succeeds" from "moby/moby#9939" "canonical/lxd#2911" waits "a test of its own";
-    R3 Btrfs "snapshot of a layer holding nested subvolumes: commit contains their data or refuses; never silently empty directories" from "moby/moby#9939" "systemd/systemd#193" waits "a test of its own";
-    R4 Btrfs "unprivileged delete with and without user_subvol_rm_allowed; read-only subvolume" from "podman-container-tools/podman#3963" "containers/storage#508" "systemd/systemd#42048" "systemd/systemd#42678" waits "a test of its own";
-    R5 Btrfs "no qgroup left; file-system-wide quota state never changed by us" from "moby/moby#29325" "moby/moby#34593" "docker/for-linux#78" waits "a test of its own";
+    R1 Core "rm while the layer is mounted in another namespace: succeeds detached, or names the holder; retry succeeds" from "moby/moby#27381" "moby/moby#22260" "moby/moby#34652" "moby/moby#35673";
+    R2 Btrfs "nested subvolumes, two levels, some read-only: rm succeeds" from "moby/moby#9939" "canonical/lxd#2911";
+    R3 Btrfs "snapshot of a layer holding nested subvolumes: commit contains their data or refuses; never silently empty directories" from "moby/moby#9939" "systemd/systemd#193";
+    R4 Btrfs "unprivileged delete with and without user_subvol_rm_allowed; read-only subvolume" from "podman-container-tools/podman#3963" "containers/storage#508" "systemd/systemd#42048" "systemd/systemd#42678";
+    R5 Btrfs "no qgroup left; file-system-wide quota state never changed by us" from "moby/moby#29325" "moby/moby#34593" "docker/for-linux#78";
     R6 Core "free space returns to baseline ±ε after rm (and after asynchronous clean-up finishes); time to return reported" from "moby/moby#27653" "moby/moby#17839";
     R7 Core "1000 create/run/rm cycles: no extra mounts, subvolumes, directories, loop devices, cgroups" from "moby/moby#38207";
     R8 Core "`check` finds every planted orphan and every planted hole; `gc` removes only unreferenced ones" from "moby/moby#9939" waits "mocker check";
     R9 Fault "rm works on a 100 % full file system" from "podman-container-tools/podman#25317" "podman-container-tools/podman#13967";
     R10 Core "rm −f of a running container kills everything and removes its cgroup";
-    R11 Core "async removal: id free at once, space later, survives restart" waits "a test of its own";
+    R11 Core "async removal: id free at once, space later, survives restart";
 
     K1 Fault "kill −9 at every step of prepare, commit, remove, import, squash: reopen shows old or new state" from "containers/storage#1136" "containers/storage#1148" "podman-container-tools/podman#9588";
     K2 Fault "power cut (block-level replay) after commit returned: no zero-length or missing files" from "containerd/containerd#5854" "containerd/containerd#10457" "containerd/containerd#14164" "podman-container-tools/podman#8005" waits "a test of its own";
@@ -151,24 +151,24 @@ pub static ENTRIES: &[Entry] = entries! {
     N2 Core "gc running during import or commit never deletes what they will need" from "containerd/containerd#3787";
     N3 Core "mixed storm (run, exec, diff, commit, rm) from several processes for 60 s, then `check` is clean; a killed process releases its lock" from "moby/moby#34501" "moby/moby#11390";
 
-    M1 Core "128 layers, each touching the same paths: equals flat oracle" waits "a test of its own";
-    M2 Declared "500 layers work, or a refusal before mounting that states the limit" from "containers/storage#489" "moby/moby#26380" "docker/for-linux#414" waits "a test of its own";
-    M3 Overlay "mount data of exactly 4095, 4096, 4097 bytes" from "containers/storage#1159" "moby/buildkit#4810" waits "a test of its own";
-    M4 Core "store path with spaces, comma, colon, backslash, percent, 200+ bytes, symlink component" waits "a test of its own";
+    M1 Core "128 layers, each touching the same paths: equals flat oracle";
+    M2 Declared "500 layers work, or a refusal before mounting that states the limit" from "containers/storage#489" "moby/moby#26380" "docker/for-linux#414";
+    M3 Overlay "mount data of exactly 4095, 4096, 4097 bytes" from "containers/storage#1159" "moby/buildkit#4810";
+    M4 Core "store path with spaces, comma, colon, backslash, percent, 200+ bytes, symlink component";
     M5 Btrfs "metadata ENOSPC is told apart from data ENOSPC, with advice" from "moby/moby#29601" "ocurrent/ocluster#92" waits "a test of its own";
 
     A1 Declared "exclusive + shared = what the file system charges, for 10 containers with known overlaps, with and without compression" from "moby/moby#52476" "moby/moby#38848" waits "mocker du";
-    A2 Core "fresh snapshot ≈ 0 exclusive bytes; parent's figure unchanged" from "moby/moby#27653" waits "a test of its own";
-    A3 Declared "usage does not read file contents or walk the parent; 1 Hz polling of 50 containers stays under a CPU bound" from "containerd/containerd#4217" waits "a test of its own";
-    A4 Core "usage of a vanishing or missing key: NotFound, no error storm" from "containerd/containerd#2457" waits "a test of its own";
+    A2 Core "fresh snapshot ≈ 0 exclusive bytes; parent's figure unchanged" from "moby/moby#27653";
+    A3 Declared "usage does not read file contents or walk the parent; 1 Hz polling of 50 containers stays under a CPU bound" from "containerd/containerd#4217";
+    A4 Core "usage of a vanishing or missing key: NotFound, no error storm" from "containerd/containerd#2457";
 
     U1 Declared "whole life cycle in a user namespace" from "podman-container-tools/podman#3963" "containerd/containerd#7514" waits "running without root";
     U2 Core "probe states the mode chosen and each failed prerequisite truthfully" from "podman-container-tools/podman#10740" "moby/moby#42201";
     U3 Core "ids stored unshifted; commit under remapping keeps container-side ids and caps" from "vpsfreecz/vpsadminos#61" waits "running without root";
     U4 Core "unsupported file system: refusal with instructions; never a silent fall-back to full copies" from "podman-container-tools/podman#3846";
-    U5 Btrfs "store on a subvolume, on a multi-device fs, under compress/nodatacow, below an already nested subvolume; device never found via st_dev" from "kubernetes/kubernetes#94335" "containerd/containerd#6581" waits "a test of its own";
+    U5 Btrfs "store on a subvolume, on a multi-device fs, under compress/nodatacow, below an already nested subvolume; device never found via st_dev" from "kubernetes/kubernetes#94335" "containerd/containerd#6581";
     U6 Btrfs "auto-provisioned loop file: second init is a no-op, init never formats existing data, destroy frees the loop device";
-    U7 Overlay "d_type=false, nested overlay upper, noexec/nosuid store, tmpfs upper: detected and explained" from "containerd/containerd#2071" waits "a test of its own";
+    U7 Overlay "d_type=false, nested overlay upper, noexec/nosuid store, tmpfs upper: detected and explained" from "containerd/containerd#2071";
 
     S1 Core "containerd's breakout set (all 34) plus umoci scoping set: nothing outside the root created, changed or chmod-ed" from "CVE-2021-32760" waits "mocker import";
     S2 Fault "symlink swapped between check and use by a racing process during unpack, diff, export, and engine file writes" from "CVE-2025-47290" "CVE-2018-15664" "podman-container-tools/podman#17528";
