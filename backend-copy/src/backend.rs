@@ -9,17 +9,13 @@ use mocker_core::backend::{
     Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
     WorkState, blocking,
 };
+use mocker_core::numbered::Numbered;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{
     Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Nested, NodeId, RenameDir,
     Result, Sparse, WorkId, tree,
 };
-
-use crate::layout::Layout;
-
-/// What is kept free, so that deleting and the records always work.
-const RESERVE: u64 = 8 << 20;
 
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
@@ -44,7 +40,7 @@ fn refuse_without_root() -> Result<()> {
 /// The backend at one root.
 #[derive(Debug, Clone)]
 pub struct Copies {
-    layout: Arc<Layout>,
+    nodes: Arc<Numbered>,
     nested: Nested,
 }
 
@@ -67,14 +63,14 @@ impl Copies {
     /// Those of making directories there.
     pub fn open(root: &Path) -> Result<Self> {
         refuse_without_root()?;
-        let layout = Layout::open(root)?;
-        let nested = nested_in(layout.numbered.nodes())?;
-        Ok(Self { layout: Arc::new(layout), nested })
+        let nodes = Numbered::open(&root.join(DRIVER.name))?;
+        let nested = nested_in(nodes.nodes())?;
+        Ok(Self { nodes: Arc::new(nodes), nested })
     }
 
     fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
         match base {
-            None => self.layout.make(work.0, |_| Ok(())),
+            None => self.nodes.make_tree(work.0, |_| Ok(())),
             Some(layer) => self.copy(layer.0, work.0, &[]),
         }
     }
@@ -82,9 +78,9 @@ impl Copies {
     /// Makes the node `to` with a copy of the tree of `from`, without what is to
     /// be left out.
     fn copy(&self, from: NodeId, to: NodeId, targets: &[LeaveOut]) -> Result<()> {
-        let source = self.layout.open_tree(from)?;
-        self.layout.make(to, |destination| {
-            let copied = copy_tree(source.as_fd(), destination.as_fd(), &Unwatched)
+        let source = self.nodes.open_tree(from)?;
+        self.nodes.make_tree(to, |destination| {
+            let copied = copy_tree(source.as_fd(), destination, &Unwatched)
                 .map_err(|error| error.context(format_args!("cannot copy node {from}")))?;
             mocker_core::story!(
                 "copied node {from} to node {to}: {} entries, {} bytes shared by reflink, {} bytes copied",
@@ -92,14 +88,14 @@ impl Copies {
                 copied.reflinked,
                 copied.bytes
             );
-            leave_out::remove_if_empty(destination.as_fd(), targets).map(drop)
+            leave_out::remove_if_empty(destination, targets).map(drop)
         })
     }
 
     fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
         let Order { work, spare, then, .. } = *order;
         if then == Then::Consume {
-            let tree = self.layout.open_tree(work.0)?;
+            let tree = self.nodes.open_tree(work.0)?;
             leave_out::remove_if_empty(tree.as_fd(), &order.leave_out)?;
             mocker_core::story!("work area {work} is a layer from now on: nothing was copied");
             return Ok(Sealed { layer: LayerId(work.0), work: None });
@@ -112,22 +108,6 @@ impl Copies {
         }
         self.copy(work.0, spare, &order.leave_out)?;
         Ok(Sealed { layer: LayerId(spare), work: Some(work) })
-    }
-
-    fn admit_now(&self, bytes: u64) -> Result<()> {
-        let nodes = self.layout.numbered.nodes();
-        let room = rustix::fs::statvfs(nodes).map_err(|errno| {
-            Error::io(format_args!("cannot look at the free space of '{}'", nodes.display()), errno)
-        })?;
-        let free = room.f_bavail * room.f_frsize;
-        if free >= bytes + RESERVE {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::NoSpace,
-            format!("the file system of '{}' is full: {} MiB are free", nodes.display(), free >> 20),
-        )
-        .with_hint("remove images or containers with 'mocker rm', or free space there"))
     }
 }
 
@@ -157,7 +137,7 @@ impl SnapshotBackend for Copies {
 
     async fn admit(&self, bytes: u64) -> Result<()> {
         let this = self.clone();
-        blocking(move || this.admit_now(bytes)).await
+        blocking(move || this.nodes.admit(bytes)).await
     }
 
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
@@ -168,8 +148,8 @@ impl SnapshotBackend for Copies {
     async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
         blocking(move || match node {
-            Node::Layer(layer) => this.layout.sync_file_system(layer.0),
-            Node::Work(work) => this.layout.sync_directory(work.0),
+            Node::Layer(layer) => this.nodes.sync_file_system(layer.0),
+            Node::Work(work) => this.nodes.sync_directory(work.0),
         })
         .await
     }
@@ -188,7 +168,7 @@ impl SnapshotBackend for Copies {
 
     async fn delete(&self, node: NodeId) -> Result<()> {
         let this = self.clone();
-        blocking(move || this.layout.numbered.delete(node)).await
+        blocking(move || this.nodes.delete(node)).await
     }
 
     async fn rootfs(&self, node: Node, _base: &Chain, access: Access) -> Result<Rootfs> {
@@ -196,13 +176,17 @@ impl SnapshotBackend for Copies {
             return Err(Error::new(ErrorKind::InvalidInput, format!("layer {layer} cannot be written to")));
         }
         let this = self.clone();
-        blocking(move || Ok(Rootfs::Directory(this.layout.existing(node.id())?))).await
+        blocking(move || {
+            this.nodes.existing(node.id())?;
+            Ok(Rootfs::Directory(this.nodes.tree(node.id())))
+        })
+        .await
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
         let this = self.clone();
         blocking(move || {
-            let exclusive = tree::allocated(this.layout.open_tree(node.id())?.as_fd())
+            let exclusive = tree::allocated(this.nodes.open_tree(node.id())?.as_fd())
                 .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
             Ok(Usage { exclusive, shared: 0 })
         })
@@ -211,11 +195,11 @@ impl SnapshotBackend for Copies {
 
     async fn reclaim(&self) -> Result<Reclaimed> {
         let this = self.clone();
-        blocking(move || Ok(Reclaimed { nodes: this.layout.numbered.reclaim()? })).await
+        blocking(move || Ok(Reclaimed { nodes: this.nodes.reclaim()? })).await
     }
 
     async fn list(&self) -> Result<Vec<NodeId>> {
         let this = self.clone();
-        blocking(move || this.layout.numbered.list()).await
+        blocking(move || this.nodes.list()).await
     }
 }

@@ -3,11 +3,11 @@
 //! data shared by reflink where the file system can.
 //!
 //! It works on any file system and is the reference that the others are held
-//! against. Start with [`Copies`] in `backend.rs`, which implements the trait;
-//! `layout.rs` knows the paths.
+//! against. Start with [`Copies`] in `backend.rs`, which implements the trait; the
+//! paths, `<root>/copy/nodes/<number>/fs`, are those of
+//! [`Numbered`](mocker_core::numbered::Numbered).
 #![forbid(unsafe_code)]
 
 mod backend;
-mod layout;
 
 pub use backend::{Copies, DRIVER};

@@ -18,9 +18,6 @@ use mocker_core::{
 use crate::layout::Layout;
 use crate::probe;
 
-/// What is kept free, so that deleting and the records always work.
-const RESERVE: u64 = 8 << 20;
-
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
     name: "overlay",
@@ -79,22 +76,6 @@ impl Overlay {
         }
         Ok(sealed)
     }
-
-    fn admit_now(&self, bytes: u64) -> Result<()> {
-        let nodes = self.layout.numbered.nodes();
-        let room = rustix::fs::statvfs(nodes).map_err(|errno| {
-            Error::io(format_args!("cannot look at the free space of '{}'", nodes.display()), errno)
-        })?;
-        let free = room.f_bavail * room.f_frsize;
-        if free >= bytes + RESERVE {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::NoSpace,
-            format!("the file system of '{}' is full: {} MiB are free", nodes.display(), free >> 20),
-        )
-        .with_hint("remove images or containers with 'mocker rm', or free space there"))
-    }
 }
 
 /// [`Seal`] without its borrows.
@@ -127,7 +108,7 @@ impl SnapshotBackend for Overlay {
 
     async fn admit(&self, bytes: u64) -> Result<()> {
         let this = self.clone();
-        blocking(move || this.admit_now(bytes)).await
+        blocking(move || this.layout.numbered.admit(bytes)).await
     }
 
     async fn create(&self, work: WorkId, base: &Chain) -> Result<()> {
@@ -138,8 +119,8 @@ impl SnapshotBackend for Overlay {
     async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
         blocking(move || match node {
-            Node::Layer(layer) => this.layout.sync_file_system(layer.0),
-            Node::Work(work) => this.layout.sync_directory(work.0),
+            Node::Layer(layer) => this.layout.numbered.sync_file_system(layer.0),
+            Node::Work(work) => this.layout.numbered.sync_directory(work.0),
         })
         .await
     }
@@ -186,7 +167,7 @@ impl SnapshotBackend for Overlay {
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
         let this = self.clone();
         blocking(move || {
-            let exclusive = tree::allocated(this.layout.open_changes(node.id())?.as_fd())
+            let exclusive = tree::allocated(this.layout.numbered.open_tree(node.id())?.as_fd())
                 .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
             Ok(Usage { exclusive, shared: 0 })
         })

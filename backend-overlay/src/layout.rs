@@ -1,20 +1,18 @@
-//! Where things lie: `<root>/overlay/nodes/<number>/{fs,work}`.
+//! Where things lie: `<root>/overlay/nodes/<number>/{fs,work}`, the changes of
+//! a node and the kernel's own directory.
 //!
 //! All are plain directories of one file system, on btrfs of one subvolume:
 //! layers from several subvolumes would show different files with the same
 //! device and inode number (measured on Linux 6.18).
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use mocker_core::backend::{Chain, OverlayPlan, Upper};
 use mocker_core::numbered::Numbered;
 use mocker_core::{Error, LayerId, NodeId, Result, WorkId};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// The changes of a node, in its directory, which is ours alone.
-const CHANGES: &str = "fs";
 /// The kernel's own directory beside an upper.
 const WORK: &str = "work";
 
@@ -38,22 +36,9 @@ impl Layout {
         }
     }
 
-    /// The changes of a node, whether it exists or not.
-    pub(crate) fn changes(&self, node: NodeId) -> PathBuf {
-        self.numbered.path(node).join(CHANGES)
-    }
-
     /// The kernel's directory of a work area.
     pub(crate) fn work(&self, node: NodeId) -> PathBuf {
         self.numbered.path(node).join(WORK)
-    }
-
-    /// Opens the changes of a node that exists.
-    pub(crate) fn open_changes(&self, node: NodeId) -> Result<OwnedFd> {
-        self.numbered.existing(node)?;
-        let changes = self.changes(node);
-        rustix::fs::openat(CWD, &changes, DIRECTORY, Mode::empty())
-            .map_err(|errno| failed("open", &changes, errno))
     }
 
     /// Refuses a chain of which a layer is missing.
@@ -67,7 +52,11 @@ impl Layout {
     pub(crate) fn writable(&self, work: WorkId, base: &Chain) -> OverlayPlan {
         OverlayPlan {
             lower: self.lower(base.layers(), 1),
-            upper: Some(Upper { directory: self.changes(work.0), work: self.work(work.0), volatile: false }),
+            upper: Some(Upper {
+                directory: self.numbered.tree(work.0),
+                work: self.work(work.0),
+                volatile: false,
+            }),
         }
     }
 
@@ -78,21 +67,11 @@ impl Layout {
     }
 
     fn lower(&self, layers: &[LayerId], least: usize) -> Vec<PathBuf> {
-        let mut lower: Vec<_> = layers.iter().rev().map(|layer| self.changes(layer.0)).collect();
+        let mut lower: Vec<_> = layers.iter().rev().map(|layer| self.numbered.tree(layer.0)).collect();
         while lower.len() < least {
             lower.push(self.empty.clone());
         }
         lower
-    }
-
-    /// Writes the directories of a node to the disk, not what is in them.
-    pub(crate) fn sync_directory(&self, node: NodeId) -> Result<()> {
-        for path in [self.numbered.path(node), self.numbered.nodes().to_owned()] {
-            rustix::fs::openat(CWD, &path, DIRECTORY, Mode::empty())
-                .and_then(rustix::fs::fsync)
-                .map_err(|errno| failed("sync", &path, errno))?;
-        }
-        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::os::fd::AsFd;
 
 use mocker_core::backend::{Chain, LayerId, NodeId, WorkId};
-use mocker_core::trace::kernel_call;
 use mocker_core::tree::copy::{Unwatched, copy_directory_metadata, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{Error, ErrorKind, Result, mount};
@@ -24,14 +23,14 @@ impl Layout {
     }
 
     fn fill_upper(&self, node: NodeId, tip: Option<LayerId>) -> Result<()> {
-        let (changes, work) = (self.changes(node), self.work(node));
+        let (changes, work) = (self.numbered.tree(node), self.work(node));
         for directory in [&changes, &work] {
             rustix::fs::mkdir(directory, Mode::RWXU).map_err(|errno| failed("make", directory, errno))?;
         }
         let top = rustix::fs::openat(CWD, &changes, DIRECTORY, Mode::empty())
             .map_err(|errno| failed("open", &changes, errno))?;
         if let Some(tip) = tip {
-            return copy_directory_metadata(&self.open_changes(tip.0)?, &top, PRIVATE);
+            return copy_directory_metadata(&self.numbered.open_tree(tip.0)?, &top, PRIVATE);
         }
         rustix::fs::fchown(&top, Some(Uid::ROOT), Some(Gid::ROOT))
             .and_then(|()| rustix::fs::fchmod(&top, Mode::from_raw_mode(0o755)))
@@ -42,7 +41,7 @@ impl Layout {
     /// its next upper. Nothing is copied or moved, and nothing existing is
     /// changed but for the engine's own empty mount points.
     pub(crate) fn flip(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
-        let upper = self.open_changes(work.0)?;
+        let upper = self.numbered.open_tree(work.0)?;
         self.numbered.make(spare, |scratch| {
             self.refuse_held(work, scratch)?;
             leave_out::remove_if_empty(upper.as_fd(), targets)?;
@@ -52,7 +51,7 @@ impl Layout {
 
     /// Turns the upper of an import, whose work area ends, into a layer.
     pub(crate) fn consume(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
-        let upper = self.open_changes(work.0)?;
+        let upper = self.numbered.open_tree(work.0)?;
         self.numbered.make(spare, |scratch| {
             self.refuse_held(work, scratch)?;
             leave_out::remove_if_empty(upper.as_fd(), targets).map(drop)
@@ -63,11 +62,11 @@ impl Layout {
     /// layer then. Whiteouts and the overlay's own attributes come along as
     /// what they are to the file system.
     pub(crate) fn copy_upper(&self, work: WorkId, spare: NodeId, targets: &[LeaveOut]) -> Result<()> {
-        let source = self.open_changes(work.0)?;
+        let source = self.numbered.open_tree(work.0)?;
         self.numbered.make(spare, |_| {
-            let changes = self.changes(spare);
+            let changes = self.numbered.tree(spare);
             rustix::fs::mkdir(&changes, Mode::RWXU).map_err(|errno| failed("make", &changes, errno))?;
-            let layer = self.open_changes(spare)?;
+            let layer = self.numbered.open_tree(spare)?;
             let copied = copy_tree(source.as_fd(), layer.as_fd(), &Unwatched)
                 .map_err(|error| error.context("cannot copy the changes"))?;
             mocker_core::story!(
@@ -84,7 +83,7 @@ impl Layout {
     /// A layer must never be written to again, so nothing may hold its overlay
     /// any more: no mount in any namespace, and no descriptor.
     fn refuse_held(&self, work: WorkId, scratch: &std::path::Path) -> Result<()> {
-        if !mount::is_held(&self.changes(work.0), scratch)? {
+        if !mount::is_held(&self.numbered.tree(work.0), scratch)? {
             return Ok(());
         }
         Err(Error::new(
@@ -92,15 +91,5 @@ impl Layout {
             format!("work area {work} is still in use: somebody holds its overlay, or a file from it"),
         )
         .with_hint("a process that got a descriptor from the container may hold it; end it, then try again"))
-    }
-
-    /// Waits until everything is on the disk. That is everybody's data on this
-    /// file system, not ours alone.
-    pub(crate) fn sync_file_system(&self, node: NodeId) -> Result<()> {
-        let changes = self.open_changes(node)?;
-        kernel_call("syncfs(2)", "everything on this file system that is not on the disk yet", || {
-            rustix::fs::syncfs(&changes)
-        })
-        .map_err(|errno| failed("write to the disk", &self.changes(node), errno))
     }
 }

@@ -1,7 +1,7 @@
 //! Numbered directories, for backends whose nodes are plain directories.
 //!
-//! A node is `<base>/nodes/<number>`; what is in there is the backend's. A
-//! deleted one is moved to `<base>/trash/<number>`, which is one rename
+//! A node is `<base>/nodes/<number>`; what is in there is the backend's, which
+//! is often one tree: `tree.rs` is for those. A deleted one is moved to `<base>/trash/<number>`, which is one rename
 //! whatever its size, and removed for good by [`Numbered::reclaim`].
 
 use std::ffi::CString;
@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::trace::kernel_call;
 use crate::tree::remove_tree;
+
+mod tree;
 
 /// The directories of one backend at one root.
 #[derive(Debug, Clone)]
