@@ -6,6 +6,7 @@
 //! of its cases.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -70,17 +71,21 @@ macro_rules! cases {
 /// Runs the cases of all areas on the lanes that were asked for, as the
 /// arguments of the process say (those of every Rust test program).
 pub fn run(areas: &[Area]) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    let lanes = match Lane::chosen() {
-        Ok(lanes) => lanes,
+    match Lane::chosen() {
+        Ok(lanes) => run_on(&lanes, areas),
         Err(why) => {
             let refused = Trial::test("lanes", move || Err(Failed::from(why)));
-            return libtest_mimic::run(&arguments, vec![refused]).exit_code();
+            libtest_mimic::run(&Arguments::from_args(), vec![refused]).exit_code()
         }
-    };
+    }
+}
+
+/// Runs the cases of these areas on these lanes, as [`run`] does.
+pub fn run_on(lanes: &[Lane], areas: &[Area]) -> ExitCode {
+    let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let groups = leaks::control_groups();
-    let together = libtest_mimic::run(&arguments, trials(areas, &lanes, false));
+    let together = libtest_mimic::run(&arguments, trials(areas, lanes, false));
     // While several run, nobody can say whose a control group is.
     let left = leaks::control_groups_since(&groups);
     if !left.is_empty() {
@@ -90,7 +95,7 @@ pub fn run(areas: &[Area]) -> ExitCode {
         return libtest_mimic::run(&arguments, vec![refused]).exit_code();
     }
     arguments.test_threads = Some(1);
-    let alone = libtest_mimic::run(&arguments, trials(areas, &lanes, true));
+    let alone = libtest_mimic::run(&arguments, trials(areas, lanes, true));
     Site::remove_all();
     if together.has_failed() || alone.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
@@ -106,6 +111,17 @@ fn trials(areas: &[Area], lanes: &[Lane], alone: bool) -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// Says which program the cases run, where that does not lie beside them. It is
+/// said once, before the first case.
+pub fn use_program(path: PathBuf) {
+    let _first = crate::fixture::PROGRAM.set(path);
+}
+
+/// Takes the file systems of all lanes away.
+pub fn remove_lanes() {
+    Site::remove_all();
 }
 
 /// Runs a case in a place of its own.

@@ -13,8 +13,7 @@ use mocker::{Program, Request};
 use mocker_core::backend::Driver;
 use mocker_core::{Error, ErrorKind, Result};
 
-use crate::fixture::PROGRAM;
-use crate::surroundings;
+use crate::{harness, surroundings};
 
 mod choice;
 mod junit;
@@ -49,7 +48,7 @@ fn run(request: &Request<'_>) -> Result<u8> {
     // Of the environment, only the place of the root and what the tests read themselves may matter.
     surroundings::clear(&["MOCKER_ROOT"]).map_err(|error| Error::io("cannot start the kit over", error))?;
     let own = std::env::current_exe().map_err(|error| Error::io("cannot find this program", error))?;
-    let _first = PROGRAM.set(own);
+    harness::use_program(own);
     if request.options.soak {
         let _first = SOAKS.set(true);
     }

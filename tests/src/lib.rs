@@ -19,6 +19,7 @@ pub mod harness;
 mod kit;
 pub mod lane;
 mod leaks;
+pub mod mutant;
 pub mod nodes;
 pub mod oracle;
 pub mod registry;
