@@ -152,7 +152,7 @@ pub static ENTRIES: &[Entry] = entries! {
     N3 Core "mixed storm (run, exec, diff, commit, rm) from several processes for 60 s, then `check` is clean; a killed process releases its lock" from "moby/moby#34501" "moby/moby#11390";
 
     M1 Core "128 layers, each touching the same paths: equals flat oracle";
-    M2 Declared "500 layers work, or a refusal before mounting that states the limit" from "containers/storage#489" "moby/moby#26380" "docker/for-linux#414";
+    M2 Declared "as many layers as are declared work, 500 where none are, and one more is refused before mounting, with the limit" from "containers/storage#489" "moby/moby#26380" "docker/for-linux#414";
     M3 Overlay "mount data of exactly 4095, 4096, 4097 bytes" from "containers/storage#1159" "moby/buildkit#4810";
     M4 Core "store path with spaces, comma, colon, backslash, percent, 200+ bytes, symlink component";
     M5 Btrfs "metadata ENOSPC is told apart from data ENOSPC, with advice" from "moby/moby#29601" "ocurrent/ocluster#92" waits "a test of its own";
