@@ -147,11 +147,8 @@ impl SnapshotBackend for Copies {
 
     async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
-        blocking(move || match node {
-            Node::Layer(layer) => this.nodes.sync_file_system(layer.0),
-            Node::Work(work) => this.nodes.sync_directory(work.0),
-        })
-        .await
+        // A work area holds what was copied into it, not what its container wrote alone.
+        blocking(move || this.nodes.sync_file_system(node.id())).await
     }
 
     async fn snapshot(&self, seal: Seal<'_>) -> Result<Sealed> {

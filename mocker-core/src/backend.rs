@@ -119,9 +119,10 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///
     /// - Called for every layer between `snapshot` and the engine's commit
     ///   point: once it returned, the layer is on the disk whole (K2).
-    /// - Called for the work area of a container that stays: it exists after a
-    ///   power cut, and its contents are as durable as whoever wrote them made
-    ///   them (K2).
+    /// - Called for the work area of a container that stays, before it is
+    ///   recorded: it exists after a power cut, with the whole tree of its
+    ///   chain in it. What its command writes later is as durable as the command
+    ///   makes it (K2).
     async fn persist(&self, node: Node) -> Result<()>;
 
     /// Removes a node, whatever its role.

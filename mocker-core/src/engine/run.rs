@@ -60,6 +60,11 @@ impl Engine {
             crash_point!("run.after-create");
             let ready = self.ready(&new, spawned)?;
             new.leave_out.clone_from(&ready.missing);
+            if !new.auto_remove {
+                // Whoever flushes the records next flushes this one too, and after a power cut it must
+                // not stand for a tree that is not there.
+                complete(async { self.backend(&new.backend).await?.persist(Node::Work(new.work)).await })?;
+            }
             self.store.write(Durability::Quick, |tx| {
                 container::insert(tx, &new, now())?;
                 node::becomes_work(tx, new.work.0)?;
@@ -271,7 +276,6 @@ impl Engine {
         }
         self.clean_targets(this).await?;
         crash_point!("run.after-clean-targets");
-        self.backend(&this.backend).await?.persist(Node::Work(this.work)).await?;
         let (status, failure) = match ended {
             Ok(ended) => (ended.status, ended.failure.as_ref().map(ToString::to_string)),
             Err(error) => (ENGINE_FAILED, Some(error.to_string())),

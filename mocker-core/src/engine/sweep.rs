@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use crate::backend::NodeId;
-use crate::engine::Engine;
 use crate::engine::rm::Removal;
+use crate::engine::{Engine, host_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::CONTAINER_PREFIX;
 use crate::mount::View;
@@ -183,6 +183,10 @@ impl Engine {
             if !held && !container::exists(self.store.read(), &entry)? {
                 self.remove_container_directory(&entry)?;
             }
+        }
+        // Nobody flushes these: what is in them may be lost, and some file systems lose them with it.
+        for container in container::list(self.store.read())? {
+            host_files::make_directory(&self.root.container(&container.id))?;
         }
         self.store.write(Durability::Quick, |tx| {
             tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', ?1)", [boot])
