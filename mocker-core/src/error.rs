@@ -39,6 +39,9 @@ pub enum ErrorKind {
     Io,
 }
 
+/// The way out where the kernel says EIO.
+pub(crate) const DEVICE: &str = "the device beneath may be failing: 'dmesg' tells what the kernel met";
+
 /// A failure: its kind, a message that names the operation and the subject,
 /// and where there is one, the way out.
 ///
@@ -63,7 +66,9 @@ impl Error {
     /// Makes an error from a failed system call, its kind taken from the errno.
     pub fn io(operation: impl fmt::Display, error: impl Into<std::io::Error>) -> Self {
         let error = error.into();
-        Self::new(kind_of(&error), format!("{operation}: {}", describe(&error))).with_source(error)
+        let made = Self::new(kind_of(&error), format!("{operation}: {}", describe(&error)));
+        let made = if error.raw_os_error() == Some(libc::EIO) { made.with_hint(DEVICE) } else { made };
+        made.with_source(error)
     }
 
     /// Adds what the reader can do about it.
@@ -172,6 +177,9 @@ mod tests {
         let error = Error::io("cannot open 'x'", std::io::Error::from_raw_os_error(libc::ENOSPC));
         assert_eq!(error.kind(), ErrorKind::NoSpace);
         assert_eq!(error.to_string(), "cannot open 'x': no space left on device");
+        assert_eq!(error.hint(), None);
+        let failing = Error::io("cannot open 'x'", std::io::Error::from_raw_os_error(libc::EIO));
+        assert_eq!(failing.hint(), Some(DEVICE));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 use rustix::fs::IFlags;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{DEVICE, Error, ErrorKind, Result};
 
 mod ballast;
 pub mod container;
@@ -229,6 +229,7 @@ pub(crate) fn sql(error: rusqlite::Error) -> Error {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             (ErrorKind::Corrupt, "restore mocker.db from a backup, or move the root aside and start anew")
         }
+        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, DEVICE),
         _ => (ErrorKind::Io, "this should not happen; please report it"),
     };
     let what = match kind {
@@ -236,7 +237,7 @@ pub(crate) fn sql(error: rusqlite::Error) -> Error {
         ErrorKind::Busy => "they are in use".to_owned(),
         _ => error.to_string(),
     };
-    Error::new(kind, format!("the records of the root: {what}")).with_hint(hint).with_source(error)
+    Error::new(kind, format!("cannot use the records of the root: {what}")).with_hint(hint).with_source(error)
 }
 
 const FULL: &str = "the file system of the root is full: free some space there";
