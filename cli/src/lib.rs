@@ -6,7 +6,8 @@
 //! `args.rs` has the options that every verb takes, `commands/` one file per
 //! verb with its own options and what it does, `backends.rs` the table of
 //! storage drivers. `output.rs` is the only place that writes to stdout,
-//! `exit.rs` the only one that turns an error into words and an exit status.
+//! `exit.rs` the only one that turns an error into words and an exit status;
+//! `sys.rs` does so where the kernel would end the process.
 
 mod args;
 mod backends;
@@ -14,6 +15,7 @@ mod commands;
 mod exit;
 mod output;
 mod progress;
+mod sys;
 mod trace;
 
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ pub struct Request<'a> {
 pub fn main(program: &Program) -> ExitCode {
     // The same file is executed again inside a container's namespaces, to build it; see the sandbox.
     mocker_core::sandbox::run_init_stage_if_asked();
+    sys::speak_of_lost_pages();
     let mut args = args::Args::parse();
     args.program = Some(*program);
     trace::install(args.trace);
