@@ -4,6 +4,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(served) = mocker_conformance::serve_if_asked() {
+        return served;
+    }
     if let Err(error) = mocker_conformance::surroundings::clear(&[]) {
         panic!("cannot start over without the environment: {error}");
     }

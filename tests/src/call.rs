@@ -32,6 +32,13 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
     }
 
+    /// Asserts that what it said is fit for people, whether it succeeded or not.
+    #[track_caller]
+    pub(crate) fn clear(&self) {
+        assert!(self.code < 126 || !self.stderr.is_empty(), "it ended with {} and said nothing", self.code);
+        assert!(!self.err().contains("panicked"), "it said: {}", self.err());
+    }
+
     /// The standard error as text.
     pub fn err(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()

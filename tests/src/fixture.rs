@@ -37,7 +37,7 @@ pub struct Fixture {
     root: PathBuf,
     scratch: PathBuf,
     rootfs: OnceLock<PathBuf>,
-    calls: Mutex<Vec<String>>,
+    calls: Arc<Mutex<Vec<String>>>,
     views: Mutex<Vec<PathBuf>>,
     site: Arc<Site>,
 }
@@ -72,10 +72,25 @@ impl Fixture {
             scratch: directory.join("scratch"),
             directory,
             rootfs: OnceLock::new(),
-            calls: Mutex::default(),
+            calls: Arc::default(),
             views: Mutex::default(),
             site,
         })
+    }
+
+    /// The same case, with its root at another place.
+    #[must_use]
+    pub(crate) fn with_root(&self, root: &Path) -> Self {
+        Self {
+            lane: self.lane,
+            root: root.to_owned(),
+            scratch: self.scratch.clone(),
+            directory: self.directory.clone(),
+            rootfs: OnceLock::from(self.rootfs()),
+            calls: self.calls.clone(),
+            views: Mutex::default(),
+            site: self.site.clone(),
+        }
     }
 
     /// The kind of place.

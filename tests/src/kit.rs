@@ -13,6 +13,7 @@ use mocker::{Program, Request};
 use mocker_core::backend::Driver;
 use mocker_core::{Error, ErrorKind, Result};
 
+use crate::faults::serve_if_asked;
 use crate::{harness, surroundings};
 
 mod choice;
@@ -29,6 +30,9 @@ static SOAKS: OnceLock<bool> = OnceLock::new();
 /// with the conformance kit in it. It is all that the `main` of a backend's own
 /// crate needs.
 pub fn program(drivers: &'static [Driver]) -> ExitCode {
+    if let Some(served) = serve_if_asked() {
+        return served;
+    }
     mocker::main(&Program { drivers, conformance: Some(run) })
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn mounts_below(directory: &Path) -> Vec<PathBuf> {
 pub(crate) fn loop_devices_below(directory: &Path) -> Vec<String> {
     let started = Instant::now();
     loop {
-        let found = attached_below(directory);
+        let found = attached_to(directory);
         if found.is_empty() || started.elapsed() > PATIENCE {
             return found;
         }
@@ -36,7 +36,8 @@ pub(crate) fn loop_devices_below(directory: &Path) -> Vec<String> {
     }
 }
 
-fn attached_below(directory: &Path) -> Vec<String> {
+/// The loop devices whose file is this one, or lies below this directory.
+pub(crate) fn attached_to(directory: &Path) -> Vec<String> {
     let devices = std::fs::read_dir("/sys/block").expect("list the block devices").flatten();
     devices
         .filter(|device| {

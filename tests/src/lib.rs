@@ -14,6 +14,7 @@ mod call;
 mod consistency;
 mod driver;
 pub mod edit;
+mod faults;
 pub mod fixture;
 pub mod harness;
 mod kit;
@@ -32,6 +33,7 @@ pub mod surroundings;
 mod sys;
 mod tree;
 
+pub use faults::serve_if_asked;
 pub use kit::{program, soaks};
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod declared;
 mod disk;
 mod exercise;
 mod faithful;
+mod faults;
 mod ground;
 mod hostile;
 mod living;
@@ -40,6 +41,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("cli", cli::cases()),
         Area::new("crash", crash::cases()),
         Area::new("hostile", hostile::cases()),
+        Area::new("faults", faults::cases()),
         Area::new("random", random::cases()),
         Area::new("machine", machine::cases()),
         Area::new("nodes", nodes::cases()),

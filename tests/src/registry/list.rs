@@ -142,7 +142,7 @@ pub static ENTRIES: &[Entry] = entries! {
     R11 Core "async removal: id free at once, space later, survives restart";
 
     K1 Fault "kill −9 at every step of prepare, commit, remove, import, squash: reopen shows old or new state" from "containers/storage#1136" "containers/storage#1148" "podman-container-tools/podman#9588";
-    K2 Fault "power cut (block-level replay) after commit returned: no zero-length or missing files" from "containerd/containerd#5854" "containerd/containerd#10457" "containerd/containerd#14164" "podman-container-tools/podman#8005" waits "a test of its own";
+    K2 Fault "power cut (block-level replay) after commit returned: no zero-length or missing files" from "containerd/containerd#5854" "containerd/containerd#10457" "containerd/containerd#14164" "podman-container-tools/podman#8005";
     K3 Fault "truncated/corrupted metadata: explicit error, repair rebuilds from disk" from "containers/storage#920" "moby/moby#42978" waits "mocker check --repair";
     K4 Core "reboot simulated (all mounts gone): store usable, mounts re-made on demand" from "containerd/stargz-snapshotter#134";
     K5 Fault "damaged layer + re-import heals it" from "containerd/containerd#8973" waits "mocker pull";

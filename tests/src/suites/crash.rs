@@ -22,6 +22,8 @@ mod rm;
 mod run;
 mod twice;
 
+pub(crate) use boot::first_command as first_command_after_a_boot;
+
 pub(crate) fn cases() -> Vec<Case> {
     let listed = Case { name: "k1_every_crash_point_has_a_case", run: every_point_has_a_case, alone: false };
     let parts = [

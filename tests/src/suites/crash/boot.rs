@@ -6,7 +6,7 @@ use std::fs;
 use crate::fixture::Fixture;
 use crate::harness::Case;
 
-use crate::suites::background;
+use crate::suites::background::{self, End};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![Case {
@@ -18,6 +18,13 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Makes the next boot of the machine appear to have come, for one command.
 const AFTER_A_BOOT: &str = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id; \"$mocker\" ps -q";
+
+/// Runs the first command after a boot.
+pub(crate) fn first_command(fixture: &Fixture) -> End {
+    let boot_id = fixture.scratch().join("boot_id");
+    fs::write(&boot_id, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
+    background::finish(&mut background::in_own_mounts(fixture, fixture.root(), AFTER_A_BOOT, &[&boot_id]))
+}
 
 fn what_no_record_knows(fixture: &Fixture) {
     fixture.image("base");
@@ -38,10 +45,7 @@ fn what_no_record_knows(fixture: &Fixture) {
     fs::write(&planted[2], "").unwrap();
 
     // An ordinary command has no reason to look; the first one after a boot has.
-    let boot_id = fixture.scratch().join("boot_id");
-    fs::write(&boot_id, "01234567-89ab-cdef-0123-456789abcdef\n").unwrap();
-    background::finish(&mut background::in_own_mounts(fixture, fixture.root(), AFTER_A_BOOT, &[&boot_id]))
-        .ok();
+    first_command(fixture).ok();
     for path in &planted {
         assert!(!path.exists(), "'{}' is still there", path.display());
     }
