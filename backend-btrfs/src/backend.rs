@@ -15,8 +15,8 @@ use mocker_core::backend::{
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
 use mocker_core::{
-    Capabilities, CommitConsistency, CommitCost, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, Nested,
-    NodeId, Reclaim, RenameDir, Result, Sparse, Views, WorkId,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup,
+    LayerId, Layers, Nested, NodeId, OverlayMarks, Reclaim, RenameDir, Result, Sparse, Views, WorkId,
 };
 use rustix::fs::{Gid, Mode, Uid};
 
@@ -337,6 +337,11 @@ impl SnapshotBackend for Btrfs {
             .rename_dir(RenameDir::Native)
             .hardlink_copyup(HardlinkCopyup::Keep)
             .sparse(Sparse::Kept)
+            .inode_stable(true)
+            .fd_coherent(FdCoherence::Full)
+            .overlay_marks(OverlayMarks::Kept)
+            .copyup_unit(CopyupUnit::Nothing)
+            .metadata_change_copies_data(false)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

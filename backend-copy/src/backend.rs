@@ -13,8 +13,8 @@ use mocker_core::numbered::Numbered;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, Nested, NodeId, RenameDir,
-    Result, Sparse, WorkId, tree,
+    Capabilities, CommitConsistency, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup, LayerId,
+    Nested, NodeId, OverlayMarks, RenameDir, Result, Sparse, WorkId, tree,
 };
 
 /// The line for the table of drivers.
@@ -133,6 +133,11 @@ impl SnapshotBackend for Copies {
             .rename_dir(RenameDir::Native)
             .hardlink_copyup(HardlinkCopyup::Keep)
             .sparse(Sparse::Kept)
+            .inode_stable(true)
+            .fd_coherent(FdCoherence::Full)
+            .overlay_marks(OverlayMarks::Kept)
+            .copyup_unit(CopyupUnit::Nothing)
+            .metadata_change_copies_data(false)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
@@ -11,12 +11,12 @@ use mocker_core::backend::{
 };
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
-    Capabilities, CommitConsistency, CommitCost, Error, ErrorKind, HardlinkCopyup, LayerId, Layers, NodeId,
-    RenameDir, Result, Sparse, Views, WorkId, mount, tree,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup,
+    LayerId, Layers, NodeId, RenameDir, Result, Sparse, Views, WorkId, mount, tree,
 };
 
 use crate::layout::Layout;
-use crate::probe;
+use crate::{kernel, probe};
 
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
@@ -30,6 +30,8 @@ pub const DRIVER: Driver = Driver {
 #[derive(Debug, Clone)]
 pub struct Overlay {
     layout: Arc<Layout>,
+    /// Found out when it is first asked for.
+    copyup_unit: Arc<OnceLock<CopyupUnit>>,
 }
 
 impl Overlay {
@@ -46,7 +48,7 @@ impl Overlay {
             return Err(Error::new(ErrorKind::Unsupported, format!("overlay does not work here: {why}"))
                 .with_hint("choose another backend with --backend, or another root with --root"));
         }
-        Ok(Self { layout: Arc::new(Layout::open(root)?) })
+        Ok(Self { layout: Arc::new(Layout::open(root)?), copyup_unit: Arc::default() })
     }
 
     fn snapshot_now(&self, order: &Order) -> Result<Sealed> {
@@ -76,6 +78,10 @@ impl Overlay {
         }
         Ok(sealed)
     }
+
+    fn copyup_unit(&self) -> CopyupUnit {
+        *self.copyup_unit.get_or_init(|| kernel::copyup_unit(self.layout.numbered.nodes()))
+    }
 }
 
 /// [`Seal`] without its borrows.
@@ -104,6 +110,12 @@ impl SnapshotBackend for Overlay {
             .rename_dir(RenameDir::Exdev)
             .hardlink_copyup(HardlinkCopyup::Break)
             .sparse(Sparse::Filled)
+            .inode_stable(true)
+            .fd_coherent(FdCoherence::Reads)
+            .overlay_marks(kernel::overlay_marks())
+            .copyup_unit(self.copyup_unit())
+            // `metacopy=off`: nothing is copied up by halves.
+            .metadata_change_copies_data(true)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

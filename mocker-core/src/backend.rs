@@ -31,8 +31,8 @@ use async_trait::async_trait;
 
 pub use crate::blocking::{blocking, complete};
 pub use crate::capability::{
-    Capabilities, CommitConsistency, CommitCost, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
-    Views,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, FdCoherence, HardlinkCopyup, Layers, Nested,
+    OverlayMarks, Reclaim, RenameDir, Sparse, Views,
 };
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};

@@ -33,6 +33,22 @@ pub struct Capabilities {
     pub hardlink_copyup: HardlinkCopyup,
     /// What the first change of a file from the chain does to its holes (F33).
     pub sparse: Sparse,
+    /// Whether an inode number stays the same from before the first change in a
+    /// work area to its end. A name that [`HardlinkCopyup::Break`] makes a file
+    /// of its own is exempt (F12).
+    pub inode_stable: bool,
+    /// What a descriptor of a file from the chain shows of a change that is made
+    /// through a later one (F13).
+    pub fd_coherent: FdCoherence,
+    /// What becomes of what overlayfs gives a meaning to, when a container makes
+    /// it (F31).
+    pub overlay_marks: OverlayMarks,
+    /// What the first change of a file's content writes beside the change, where
+    /// the file is from the chain (F34).
+    pub copyup_unit: CopyupUnit,
+    /// Whether the first change of a file's mode, owner or attributes writes as
+    /// much (F35).
+    pub metadata_change_copies_data: bool,
 }
 
 /// Whether a layer can be read alone.
@@ -128,6 +144,44 @@ pub enum Sparse {
     Filled,
 }
 
+/// What a descriptor that was opened for reading shows, when the file is first
+/// changed after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FdCoherence {
+    /// The change, also in a mapping; inotify tells of it.
+    Full,
+    /// read(2) shows the change and inotify tells of it; a mapping that was made
+    /// before goes on showing what was there.
+    Reads,
+    /// What was there before.
+    Stale,
+}
+
+/// What becomes of a character device 0:0, which overlayfs takes for "deleted",
+/// and of attributes that begin with `trusted.overlay.`. In no case do they
+/// change what the tree shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverlayMarks {
+    /// Both are kept like any other.
+    Kept,
+    /// The attributes are kept; to make the device is refused with `EPERM`.
+    DeviceRefused,
+    /// To make the device is refused with `EPERM`, to set the attributes with
+    /// `EOPNOTSUPP`.
+    Refused,
+}
+
+/// What is written when a file from the chain is first changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyupUnit {
+    /// The change alone.
+    Nothing,
+    /// The change, and records of the data that is shared.
+    Shared,
+    /// The whole file.
+    File,
+}
+
 impl Capabilities {
     /// The least that a backend can declare; fields are then set one by one.
     pub const fn minimal() -> Self {
@@ -142,6 +196,11 @@ impl Capabilities {
             rename_dir: RenameDir::Exdev,
             hardlink_copyup: HardlinkCopyup::Break,
             sparse: Sparse::Filled,
+            inode_stable: false,
+            fd_coherent: FdCoherence::Stale,
+            overlay_marks: OverlayMarks::Refused,
+            copyup_unit: CopyupUnit::File,
+            metadata_change_copies_data: true,
         }
     }
 
@@ -211,6 +270,40 @@ impl Capabilities {
     #[must_use]
     pub const fn sparse(mut self, sparse: Sparse) -> Self {
         self.sparse = sparse;
+        self
+    }
+    /// Sets [`Capabilities::inode_stable`].
+    #[must_use]
+    pub const fn inode_stable(mut self, stable: bool) -> Self {
+        self.inode_stable = stable;
+        self
+    }
+
+    /// Sets [`Capabilities::fd_coherent`].
+    #[must_use]
+    pub const fn fd_coherent(mut self, coherence: FdCoherence) -> Self {
+        self.fd_coherent = coherence;
+        self
+    }
+
+    /// Sets [`Capabilities::overlay_marks`].
+    #[must_use]
+    pub const fn overlay_marks(mut self, marks: OverlayMarks) -> Self {
+        self.overlay_marks = marks;
+        self
+    }
+
+    /// Sets [`Capabilities::copyup_unit`].
+    #[must_use]
+    pub const fn copyup_unit(mut self, unit: CopyupUnit) -> Self {
+        self.copyup_unit = unit;
+        self
+    }
+
+    /// Sets [`Capabilities::metadata_change_copies_data`].
+    #[must_use]
+    pub const fn metadata_change_copies_data(mut self, copies: bool) -> Self {
+        self.metadata_change_copies_data = copies;
         self
     }
 }

@@ -26,8 +26,8 @@ pub mod tree;
 
 pub use backend::SnapshotBackend;
 pub use capability::{
-    Capabilities, CommitConsistency, CommitCost, HardlinkCopyup, Layers, Nested, Reclaim, RenameDir, Sparse,
-    Views,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, FdCoherence, HardlinkCopyup, Layers, Nested,
+    OverlayMarks, Reclaim, RenameDir, Sparse, Views,
 };
 pub use error::{Error, ErrorKind, Result, kind_of};
 pub use id::{Chain, LayerId, Node, NodeId, WorkId};

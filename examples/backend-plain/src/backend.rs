@@ -13,8 +13,8 @@ use mocker_core::numbered::Numbered;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{
-    Capabilities, CommitConsistency, Error, ErrorKind, HardlinkCopyup, LayerId, NodeId, RenameDir, Result,
-    Sparse, WorkId, story, tree,
+    Capabilities, CommitConsistency, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup, LayerId,
+    NodeId, OverlayMarks, RenameDir, Result, Sparse, WorkId, story, tree,
 };
 
 /// The line for the table of drivers.
@@ -85,6 +85,12 @@ impl SnapshotBackend for Plain {
             // A copy has the holes of its source. But xfs, which shares data with it, may show
             // some of them as data once one or the other is changed.
             .sparse(Sparse::Filled)
+            // A work area has files of its own from the start, and its own file system has them.
+            .inode_stable(true)
+            .fd_coherent(FdCoherence::Full)
+            .overlay_marks(OverlayMarks::Kept)
+            .copyup_unit(CopyupUnit::Nothing)
+            .metadata_change_copies_data(false)
     }
 
     async fn admit(&self, bytes: u64) -> Result<()> {

@@ -126,6 +126,51 @@ pub static FIELDS: &[Field] = &[
         ],
         read: |of| word(of.sparse),
     },
+    Field {
+        name: "inode_stable",
+        about: "Whether an inode number stays the same through the first change in a work area.",
+        values: &[
+            ("false", "It may become another."),
+            ("true", "It stays, but for names that `hardlink_copyup` makes files of their own."),
+        ],
+        read: |of| word(of.inode_stable),
+    },
+    Field {
+        name: "fd_coherent",
+        about: "What a descriptor of a file from the chain shows of a change through a later one.",
+        values: &[
+            ("Stale", "What was there before."),
+            ("Reads", "read(2) and inotify show the change; a mapping made before shows what was there."),
+            ("Full", "The change, also in a mapping; inotify tells of it."),
+        ],
+        read: |of| word(of.fd_coherent),
+    },
+    Field {
+        name: "overlay_marks",
+        about: "What becomes of a device 0:0 and of attributes `trusted.overlay.…` that a container makes.",
+        values: &[
+            ("Refused", "Both are refused, the device with `EPERM`, the attributes with `EOPNOTSUPP`."),
+            ("DeviceRefused", "The attributes are kept; the device is refused with `EPERM`."),
+            ("Kept", "Both are kept like any other."),
+        ],
+        read: |of| word(of.overlay_marks),
+    },
+    Field {
+        name: "copyup_unit",
+        about: "What the first change of the content of a file from the chain writes beside it.",
+        values: &[
+            ("File", "The whole file."),
+            ("Shared", "Records of the data that is shared."),
+            ("Nothing", "Nothing."),
+        ],
+        read: |of| word(of.copyup_unit),
+    },
+    Field {
+        name: "metadata_change_copies_data",
+        about: "Whether the first change of mode, owner or attributes writes as much.",
+        values: &[("true", "It does."), ("false", "It writes records alone.")],
+        read: |of| word(of.metadata_change_copies_data),
+    },
 ];
 
 #[cfg(test)]
@@ -147,6 +192,11 @@ mod tests {
             rename_dir: _,
             hardlink_copyup: _,
             sparse: _,
+            inode_stable: _,
+            fd_coherent: _,
+            overlay_marks: _,
+            copyup_unit: _,
+            metadata_change_copies_data: _,
         } = least;
         for field in FIELDS {
             if field.name != "max_depth" {
