@@ -10,8 +10,14 @@ use rustix::fs::{CWD, Gid, Mode, Uid};
 
 use crate::layout::{DIRECTORY, Layout, failed};
 
-/// The attributes in which overlayfs keeps what it knows of a directory.
-const PRIVATE: &[u8] = b"trusted.overlay.";
+/// Whether overlayfs keeps what it knows of a directory in the attribute of this
+/// name. One of that kind that was set through an overlay has the prefix twice:
+/// it belongs to whoever set it (`ovl_xattr_escape_name` of fs/overlayfs/xattrs.c,
+/// since Linux 6.7).
+fn is_private(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"trusted.overlay.";
+    name.strip_prefix(PREFIX).is_some_and(|rest| !rest.starts_with(b"overlay."))
+}
 
 impl Layout {
     /// Makes the two directories of a new work area. An overlay shows the
@@ -30,7 +36,7 @@ impl Layout {
         let top = rustix::fs::openat(CWD, &changes, DIRECTORY, Mode::empty())
             .map_err(|errno| failed("open", &changes, errno))?;
         if let Some(tip) = tip {
-            return copy_directory_metadata(&self.numbered.open_tree(tip.0)?, &top, PRIVATE);
+            return copy_directory_metadata(&self.numbered.open_tree(tip.0)?, &top, is_private);
         }
         rustix::fs::fchown(&top, Some(Uid::ROOT), Some(Gid::ROOT))
             .and_then(|()| rustix::fs::fchmod(&top, Mode::from_raw_mode(0o755)))
@@ -91,5 +97,19 @@ impl Layout {
             format!("work area {work} is still in use: somebody holds its overlay, or a file from it"),
         )
         .with_hint("a process that got a descriptor from the container may hold it; end it, then try again"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_private;
+
+    #[test]
+    fn what_a_container_set_is_not_the_overlays() {
+        assert!(is_private(b"trusted.overlay.opaque"));
+        assert!(is_private(b"trusted.overlay.overlayed"));
+        assert!(!is_private(b"trusted.overlay.overlay.opaque"));
+        assert!(!is_private(b"trusted.overlays"));
+        assert!(!is_private(b"user.overlay.opaque"));
     }
 }

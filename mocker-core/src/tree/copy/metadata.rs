@@ -65,7 +65,7 @@ pub(super) fn finish_directory(directory: &super::Directory) -> std::result::Res
         let (uid, gid) = (Uid::from_raw(ours.st_uid), Gid::from_raw(ours.st_gid));
         rustix::fs::fchown(destination, Some(uid), Some(gid)).map_err(during("set the owner of"))?;
     }
-    copy_to_directory(source, destination, super::NOTHING)
+    copy_to_directory(source, destination, |_| false)
 }
 
 /// Whether type, mode, owner and modification time are the same.
@@ -87,11 +87,11 @@ fn forget_attributes(source: &OwnedFd, destination: &OwnedFd) -> std::result::Re
 }
 
 /// Gives a directory, which was made with mode 0700, everything of another but
-/// the attributes whose name begins with `but_not`.
+/// the attributes whose names `but_not` is true of.
 pub(super) fn copy_to_directory(
     source: &OwnedFd,
     destination: &OwnedFd,
-    but_not: &[u8],
+    but_not: fn(&[u8]) -> bool,
 ) -> std::result::Result<(), Failure> {
     let stat = rustix::fs::fstat(source).map_err(during("look at"))?;
     set_owner(destination, &stat)?;
@@ -112,7 +112,7 @@ pub(super) fn copy_to_file(
     if stat.st_mode & (umask | 0o7000) != 0 {
         rustix::fs::fchmod(destination, mode_of(stat)).map_err(during("set the mode of"))?;
     }
-    copy_attributes(source, destination, super::NOTHING)?;
+    copy_attributes(source, destination, |_| false)?;
     rustix::fs::futimens(destination, &times(stat)).map_err(during("set the times of"))
 }
 
@@ -132,10 +132,10 @@ pub(super) fn mode_of(stat: &Stat) -> Mode {
 fn copy_attributes(
     source: &OwnedFd,
     destination: &OwnedFd,
-    but_not: &[u8],
+    but_not: fn(&[u8]) -> bool,
 ) -> std::result::Result<(), Failure> {
     for (name, value) in attributes_of_file(source)? {
-        if !name.to_bytes().starts_with(but_not) {
+        if !but_not(name.to_bytes()) {
             rustix::fs::fsetxattr(destination, &name, &value, XattrFlags::empty())
                 .map_err(|errno| Failure::Attribute(name, errno))?;
         }

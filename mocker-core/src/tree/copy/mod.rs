@@ -34,9 +34,6 @@ mod metadata;
 /// lock cheap, few enough that two workers share a directory of some hundreds.
 const BATCH: usize = 32;
 
-/// For the attributes that are left out of a copy.
-const NOTHING: &[u8] = b"\0";
-
 /// More workers than this do not make a disk faster.
 const MOST_WORKERS: usize = 8;
 
@@ -170,12 +167,16 @@ fn work_through(
 }
 
 /// Gives the directory `destination` everything but the contents of `source`:
-/// owner, mode, extended attributes and times. Attributes whose name begins
-/// with `but_not` stay behind.
+/// owner, mode, extended attributes and times. Attributes of whose name
+/// `but_not` is true stay behind.
 ///
 /// # Errors
 /// Those of reading and setting them.
-pub fn copy_directory_metadata(source: &OwnedFd, destination: &OwnedFd, but_not: &[u8]) -> Result<()> {
+pub fn copy_directory_metadata(
+    source: &OwnedFd,
+    destination: &OwnedFd,
+    but_not: fn(&[u8]) -> bool,
+) -> Result<()> {
     metadata::copy_to_directory(source, destination, but_not)
         .map_err(|failure| failure.into_error(Path::new("/")))
 }
