@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mocker_core::{Error, ErrorKind, LayerId, NodeId, WorkId, kind_of};
+use rustix::io::Errno;
 
 /// The most paths of nested subvolumes that a message lists.
 const SHOWN: usize = 10;
@@ -91,6 +92,9 @@ impl From<Failure> for Error {
 
 /// The way out of what the kernel reports on a btrfs.
 fn hint_for(error: &io::Error) -> Option<&'static str> {
+    if error.raw_os_error() == Some(Errno::TXTBSY.raw_os_error()) {
+        return Some("a swap file in it is in use: see /proc/swaps, and end that with 'swapoff'");
+    }
     match kind_of(error) {
         ErrorKind::NoSpace => Some(
             "the btrfs is full (its data or its metadata): remove images or containers with 'mocker rm', \
@@ -99,6 +103,10 @@ fn hint_for(error: &io::Error) -> Option<&'static str> {
         ErrorKind::ReadOnly => Some(
             "btrfs goes read-only after a failed write, as when the disk beneath a pool is full: free space \
              there, then 'mocker pool umount', and try again",
+        ),
+        ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => Some(
+            "a swap file in it may be in use (see /proc/swaps, and end that with 'swapoff'), or 'btrfs send' \
+             may be reading it",
         ),
         ErrorKind::PermissionDenied => {
             Some("run as root: subvolumes are made and deleted with CAP_SYS_ADMIN")

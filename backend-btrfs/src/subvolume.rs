@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use mocker_core::trace::kernel_call;
+use mocker_core::tree;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
@@ -17,7 +18,8 @@ use crate::{nested, sys};
 const ROUNDS: usize = 16;
 
 /// Deletes the subvolume `name` in `directory`, nested ones first, deepest
-/// first, read-only ones too. Nothing is walked; the space comes back later.
+/// first, read-only ones too, and those of which the top is immutable or
+/// append-only. Nothing is walked; the space comes back later.
 pub(crate) fn destroy(directory: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> Result<(), Failure> {
     const DOING: &str = "delete the subvolume";
     for _ in 0..ROUNDS {
@@ -28,6 +30,11 @@ pub(crate) fn destroy(directory: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> 
             Ok(()) => return Ok(()),
             Err(error) if is(&error, Errno::NOENT) => return Ok(()),
             Err(error) if is(&error, Errno::NOTEMPTY) => {}
+            Err(error)
+                if is(&error, Errno::PERM) && unprotect_top(directory, name).during(DOING, shown)? =>
+            {
+                continue;
+            }
             Err(error) => return Err(Failure::kernel(DOING, shown, error)),
         }
         let top = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty()).during(DOING, shown)?;
@@ -46,8 +53,8 @@ fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
     for inner in found.iter().rev() {
         mocker_core::story!("deleting the nested subvolume /{}", inner.path.display());
         const DOING: &str = "delete the nested subvolume";
-        let (tree, directory) = inner.parent;
-        let parent = match sys::open_directory_inode(top.as_fd(), tree, directory) {
+        let (holder, directory) = inner.parent;
+        let parent = match sys::open_directory_inode(top.as_fd(), holder, directory) {
             Ok(parent) => parent,
             // Its directory is gone, and so is it.
             Err(error) if is(&error, Errno::STALE) || is(&error, Errno::NOENT) => continue,
@@ -63,7 +70,9 @@ fn destroy_nested(top: &OwnedFd) -> Result<(), Failure> {
             Err(error) if is(&error, Errno::NOENT) => {}
             // The subvolume that holds it is read-only.
             Err(error) if is(&error, Errno::ROFS) || is(&error, Errno::PERM) || is(&error, Errno::ACCESS) => {
-                make_writable(top, tree).during(DOING, &inner.path)?;
+                make_writable(top, holder).during(DOING, &inner.path)?;
+                tree::unprotect(&parent).during(DOING, &inner.path)?;
+                unprotect_top(parent.as_fd(), &inner.name).during(DOING, &inner.path)?;
                 delete().during(DOING, &inner.path)?;
             }
             Err(error) => return Err(Failure::kernel(DOING, &inner.path, error)),
@@ -77,6 +86,19 @@ fn make_writable(on: &OwnedFd, tree: u64) -> std::io::Result<()> {
     let top =
         sys::open_directory_inode(on.as_fd(), tree, linux_raw_sys::btrfs::BTRFS_FIRST_FREE_OBJECTID.into())?;
     sys::set_read_only(top.as_fd(), false)
+}
+
+/// Takes off what keeps a subvolume from being deleted: flags of its top. Those of
+/// anything beneath do not matter.
+fn unprotect_top(directory: BorrowedFd<'_>, name: &OsStr) -> std::io::Result<bool> {
+    let top = rustix::fs::openat(directory, name, DIRECTORY, Mode::empty())?;
+    if !tree::is_protected(&top)? {
+        return Ok(false);
+    }
+    mocker_core::story!("taking the flags off '{}' that forbid to delete it", name.display());
+    // A snapshot has the flags of what it was made of.
+    sys::set_read_only(top.as_fd(), false)?;
+    Ok(tree::unprotect(&top)?)
 }
 
 fn is(error: &std::io::Error, errno: Errno) -> bool {

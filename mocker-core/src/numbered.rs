@@ -5,7 +5,7 @@
 //! whatever its size, and removed for good by [`Numbered::reclaim`].
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, openat, renameat_with};
@@ -99,10 +99,9 @@ impl Numbered {
                 Ok(()) | Err(Errno::NOENT) => Ok(()),
                 // Deleted, brought back by a power cut, and deleted again.
                 Err(Errno::EXIST) => self.remove(&self.nodes, node).map(drop),
-                Err(errno) => Err(errno),
+                Err(errno) => Err(failed("delete", &from, errno)),
             }
         })
-        .map_err(|errno| failed("delete", &from, errno))
     }
 
     /// The numbers of all nodes that exist, in order.
@@ -114,24 +113,32 @@ impl Numbered {
     }
 
     /// Removes for good what was deleted; answers how many nodes that were.
-    /// Two may do it at once.
+    /// Two may do it at once. One that cannot go keeps no other from going.
     ///
     /// # Errors
     /// Those of removing; a later call goes on.
     pub fn reclaim(&self) -> Result<u64> {
         let mut count = 0;
+        let mut failed: Option<Error> = None;
         for node in self.numbers_in(&self.trash)? {
-            self.remove(&self.trash, node)
-                .map_err(|errno| failed("remove", &self.trash.join(node.to_string()), errno))?;
-            count += 1;
+            match (self.remove(&self.trash, node), failed.take()) {
+                (Ok(_), earlier) => {
+                    failed = earlier;
+                    count += 1;
+                }
+                (Err(error), None) => failed = Some(error),
+                (Err(error), Some(earlier)) => failed = Some(earlier.and_also(&error)),
+            }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
-    fn remove(&self, directory: &Path, node: NodeId) -> rustix::io::Result<u64> {
+    fn remove(&self, directory: &Path, node: NodeId) -> Result<u64> {
+        let failing = || format!("cannot remove node {node} for good from '{}'", directory.display());
+        let opened = open(directory).map_err(|errno| Error::io(failing(), errno))?;
         // Digits hold no NUL.
         let name = CString::new(node.to_string()).unwrap_or_default();
-        remove_tree(rustix::fd::AsFd::as_fd(&open(directory)?), &name)
+        remove_tree(opened.as_fd(), &name).map_err(|error| error.context(failing()))
     }
 
     fn numbers_in(&self, directory: &Path) -> Result<Vec<NodeId>> {

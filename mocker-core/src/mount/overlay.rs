@@ -126,15 +126,13 @@ pub fn is_held(upper: &Path, scratch: &Path) -> Result<bool> {
 
 /// Removes what a trial made.
 fn sweep(scratch: &Path) -> Result<()> {
-    let remove = || {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let scratch = openat(CWD, scratch, flags, Mode::empty())?;
-        for name in [c"trial", c"trial-work"] {
-            remove_tree(scratch.as_fd(), &name.to_owned())?;
-        }
-        Ok::<_, Errno>(())
-    };
-    remove().map_err(|errno| Error::io(format_args!("cannot clean up '{}'", scratch.display()), errno))
+    let failing = || format!("cannot clean up '{}'", scratch.display());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, scratch, flags, Mode::empty()).map_err(|errno| Error::io(failing(), errno))?;
+    for name in [c"trial", c"trial-work"] {
+        remove_tree(opened.as_fd(), &name.to_owned()).map_err(|error| error.context(failing()))?;
+    }
+    Ok(())
 }
 
 /// At what a mount failed.

@@ -5,8 +5,10 @@
 pub mod copy;
 pub mod in_root;
 pub mod leave_out;
+mod protection;
 mod remove;
 mod usage;
 
+pub use protection::{is_protected, unprotect, unprotect_entry};
 pub use remove::remove_tree;
 pub use usage::allocated;

@@ -36,8 +36,7 @@ impl Job<'_> {
         let there = names_in(&directory.destination).map_err(|failure| fail(c".", failure))?;
         let wanted: HashSet<&CStr> = found.iter().map(|(name, _)| name.as_c_str()).collect();
         for name in there.iter().filter(|name| !wanted.contains(name.as_c_str())) {
-            remove_tree(directory.destination.as_fd(), name)
-                .map_err(|errno| fail(name, Failure::Kernel("remove the old", errno)))?;
+            remove_old(directory, name)?;
         }
         let mut missing = Vec::new();
         let mut both = Vec::new();
@@ -54,8 +53,7 @@ impl Job<'_> {
                 self.count(1)?;
                 continue;
             }
-            remove_tree(directory.destination.as_fd(), &name)
-                .map_err(|errno| fail(&name, Failure::Kernel("remove the old", errno)))?;
+            remove_old(directory, &name)?;
             missing.push((name, kind));
         }
         Ok((missing, both))
@@ -182,4 +180,10 @@ fn read_full(file: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Failur
         }
     }
     Ok(filled)
+}
+
+fn remove_old(directory: &Directory, name: &CString) -> Result<()> {
+    remove_tree(directory.destination.as_fd(), name).map(drop).map_err(|error| {
+        error.context(format_args!("cannot make room for '{}'", directory.path_of(name).display()))
+    })
 }
