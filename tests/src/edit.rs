@@ -28,7 +28,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::{Errno, Result};
 
 mod place;
@@ -74,6 +74,18 @@ pub enum Edit {
     RemoveAttribute { path: PathBuf, name: String },
     /// Makes a FIFO, a socket, or a device with this number.
     MakeNode { path: PathBuf, kind: FileType, mode: u32, device: u64 },
+    /// Sets the modification time, in nanoseconds since 1970.
+    SetTime { path: PathBuf, nanoseconds: i64 },
+    /// Takes blocks for a range of a file, which then reads as zeros where nothing
+    /// was; the file becomes as long as that.
+    Allocate { path: PathBuf, at: u64, length: u64 },
+    /// Makes a hole of a range of a file, whose length stays.
+    PunchHole { path: PathBuf, at: u64, length: u64 },
+    /// Makes the content of a file that of another by sharing its data, where the
+    /// file system can (`EOPNOTSUPP`).
+    Clone { from: PathBuf, to: PathBuf },
+    /// Makes an empty file without a name, and gives it one where nothing is.
+    CreateUnnamed { path: PathBuf, mode: u32 },
 }
 
 impl Edit {
@@ -94,7 +106,7 @@ impl Edit {
             Self::Append { path, length, byte } => write(top, path, step, None, *length, *byte),
             Self::Truncate { path, size } => {
                 let place = Place::of(top, path)?;
-                rustix::fs::ftruncate(place.open_file(OFlags::empty())?, *size)?;
+                rustix::fs::ftruncate(place.open_file(OFlags::WRONLY)?, *size)?;
                 place.stamp(step)
             }
             Self::Unlink { path } => {
@@ -168,6 +180,29 @@ impl Edit {
                 rustix::fs::mknodat(&place.parent, place.name, *kind, mode, *device)?;
                 place.stamp_both(step)
             }
+            Self::SetTime { path, nanoseconds } => Place::of(top, path)?.set_time(*nanoseconds),
+            Self::Allocate { path, at, length } => {
+                space(top, path, step, FallocateFlags::empty(), *at, *length)
+            }
+            Self::PunchHole { path, at, length } => {
+                let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                space(top, path, step, hole, *at, *length)
+            }
+            Self::Clone { from, to } => {
+                let (from, to) = (Place::of(top, from)?, Place::of(top, to)?);
+                let source = from.open_file(OFlags::RDONLY)?;
+                let target = to.open_file(OFlags::WRONLY)?;
+                rustix::fs::ioctl_ficlone(&target, &source)?;
+                rustix::fs::ftruncate(target, rustix::fs::fstat(source)?.st_size.unsigned_abs())?;
+                to.stamp(step)
+            }
+            Self::CreateUnnamed { path, mode } => {
+                let place = Place::of(top, path)?;
+                let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&place.parent, ".", flags, Mode::from_raw_mode(*mode))?;
+                rustix::fs::linkat(file, "", &place.parent, place.name, AtFlags::EMPTY_PATH)?;
+                place.stamp_both(step)
+            }
         }
     }
 
@@ -182,9 +217,14 @@ impl Edit {
             | Self::Chown { path, .. }
             | Self::SetAttribute { path, .. }
             | Self::RemoveAttribute { path, .. }
+            | Self::SetTime { path, .. }
+            | Self::Allocate { path, .. }
+            | Self::PunchHole { path, .. }
+            | Self::Clone { to: path, .. }
             | Self::Rename { from: path, .. }
             | Self::Link { from: path, .. } => Some(path),
             Self::Create { .. }
+            | Self::CreateUnnamed { .. }
             | Self::Unlink { .. }
             | Self::MakeDirectory { .. }
             | Self::RemoveDirectory { .. }
@@ -192,6 +232,19 @@ impl Edit {
             | Self::MakeNode { .. } => None,
         }
     }
+}
+
+fn space(
+    top: BorrowedFd<'_>,
+    path: &Path,
+    step: u64,
+    how: FallocateFlags,
+    at: u64,
+    length: u64,
+) -> Result<()> {
+    let place = Place::of(top, path)?;
+    rustix::fs::fallocate(place.open_file(OFlags::WRONLY)?, how, at, length)?;
+    place.stamp(step)
 }
 
 fn write(
@@ -203,7 +256,8 @@ fn write(
     byte: u8,
 ) -> Result<()> {
     let place = Place::of(top, path)?;
-    let file = place.open_file(if at.is_none() { OFlags::APPEND } else { OFlags::empty() })?;
+    let file =
+        place.open_file(if at.is_none() { OFlags::WRONLY | OFlags::APPEND } else { OFlags::WRONLY })?;
     let data = vec![byte; length];
     let mut done = 0;
     while done < length {

@@ -65,7 +65,7 @@ impl<'a> Place<'a> {
             FileType::RegularFile | FileType::Directory | FileType::Symlink => {}
             _ => return Err(Errno::INVAL),
         }
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
         rustix::fs::openat(&self.parent, self.name, flags, Mode::empty())
     }
 
@@ -77,6 +77,15 @@ impl<'a> Place<'a> {
 
     pub(super) fn stamp(&self, step: u64) -> Result<()> {
         set_times(self.parent.as_fd(), self.name, step)
+    }
+
+    /// To this time itself, which no step has.
+    pub(super) fn set_time(&self, nanoseconds: i64) -> Result<()> {
+        let time = Timespec {
+            tv_sec: nanoseconds.div_euclid(1_000_000_000),
+            tv_nsec: nanoseconds.rem_euclid(1_000_000_000),
+        };
+        set_both(self.parent.as_fd(), self.name, time)
     }
 
     pub(super) fn stamp_parent(&self, step: u64) -> Result<()> {
@@ -94,6 +103,10 @@ fn set_times(directory: BorrowedFd<'_>, name: &OsStr, step: u64) -> Result<()> {
         tv_sec: BEGINNING + step.cast_signed(),
         tv_nsec: (step * NANOSECONDS_APART % 1_000_000_000).cast_signed(),
     };
+    set_both(directory, name, time)
+}
+
+fn set_both(directory: BorrowedFd<'_>, name: &OsStr, time: Timespec) -> Result<()> {
     let times = Timestamps { last_access: time, last_modification: time };
     rustix::fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -95,3 +95,59 @@ fn what_describes_an_entry_is_set_and_its_time_stays() {
     scene.edit(&Edit::Symlink { path: "s".into(), target: "n".into() }).unwrap();
     assert_eq!(scene.edit(&Edit::Chmod { path: "s".into(), mode: 0o777 }), Err(Errno::OPNOTSUPP));
 }
+
+#[test]
+fn a_time_is_set_to_the_nanosecond_also_before_1970_and_of_a_symlink() {
+    let mut scene = Scene::new();
+    scene.edit(&Edit::Symlink { path: "s".into(), target: "nowhere".into() }).unwrap();
+    for nanoseconds in [1_234_567_890_123_456_789, -1, 0] {
+        scene.edit(&Edit::SetTime { path: "s".into(), nanoseconds }).unwrap();
+        let stat = scene.path("s").symlink_metadata().unwrap();
+        assert_eq!(stat.mtime() * 1_000_000_000 + stat.mtime_nsec(), nanoseconds);
+    }
+    assert_eq!(scene.step_of("."), 1);
+}
+
+#[test]
+fn space_is_taken_and_given_back_without_a_change_of_what_is_read() {
+    let mut scene = Scene::new();
+    let path = || "file".into();
+    scene.edit(&Edit::Create { path: path(), mode: 0o600 }).unwrap();
+    scene.edit(&Edit::Write { path: path(), at: 0, length: 8192, byte: b'x' }).unwrap();
+    scene.edit(&Edit::PunchHole { path: path(), at: 0, length: 4096 }).unwrap();
+    let punched = [vec![0; 4096], vec![b'x'; 4096]].concat();
+    assert_eq!(std::fs::read(scene.path("file")).unwrap(), punched);
+    assert_eq!((scene.path("file").metadata().unwrap().blocks(), scene.step_of("file")), (8, 3));
+    scene.edit(&Edit::Allocate { path: path(), at: 0, length: 12288 }).unwrap();
+    assert_eq!(std::fs::read(scene.path("file")).unwrap(), [punched, vec![0; 4096]].concat());
+    assert_eq!((scene.path("file").metadata().unwrap().blocks(), scene.step_of("file")), (24, 4));
+}
+
+#[test]
+fn a_clone_has_the_content_of_the_other_file_or_is_refused() {
+    let mut scene = Scene::new();
+    for (name, byte) in [("one", b'1'), ("two", b'2')] {
+        scene.edit(&Edit::Create { path: name.into(), mode: 0o600 }).unwrap();
+        scene.edit(&Edit::Write { path: name.into(), at: 0, length: 4096, byte }).unwrap();
+    }
+    let content = match scene.edit(&Edit::Clone { from: "one".into(), to: "two".into() }) {
+        Ok(()) => vec![b'1'; 4096],
+        Err(errno) => {
+            assert_eq!(errno, Errno::OPNOTSUPP);
+            vec![b'2'; 4096]
+        }
+    };
+    assert_eq!(std::fs::read(scene.path("two")).unwrap(), content, "refused, and changed");
+    assert_eq!(scene.step_of("one"), 2);
+}
+
+#[test]
+fn a_file_without_a_name_gets_one_that_is_free() {
+    let mut scene = Scene::new();
+    let make = Edit::CreateUnnamed { path: "late".into(), mode: 0o640 };
+    scene.edit(&make).unwrap();
+    let stat = scene.path("late").symlink_metadata().unwrap();
+    assert_eq!((stat.mode() & 0o7777, stat.nlink()), (0o640, 1));
+    assert_eq!((scene.step_of("late"), scene.step_of(".")), (1, 1));
+    assert_eq!(scene.edit(&make), Err(Errno::EXIST));
+}

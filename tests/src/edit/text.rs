@@ -58,6 +58,11 @@ impl fmt::Display for Edit {
                 let kind = KINDS.iter().find(|(known, _)| known == kind).map_or("unknown", |(_, name)| name);
                 write!(f, "mknod {} {kind} {mode:o} {device:#x}", name(path))
             }
+            Self::SetTime { path, nanoseconds } => write!(f, "touch {} to {nanoseconds}", name(path)),
+            Self::Allocate { path, at, length } => write!(f, "fallocate {} at {at} {length}", name(path)),
+            Self::PunchHole { path, at, length } => write!(f, "punch {} at {at} {length}", name(path)),
+            Self::Clone { from, to } => write!(f, "clone {} into {}", name(from), name(to)),
+            Self::CreateUnnamed { path, mode } => write!(f, "tmpfile {} {mode:o}", name(path)),
         }
     }
 }
@@ -114,6 +119,20 @@ impl Edit {
                 mode: number(mode, 8)?,
                 device: number(device, 16)?,
             },
+            [P("touch"), B(path), P("to"), P(time)] => {
+                let nanoseconds = time.parse().map_err(|_| format!("'{time}' is no time"))?;
+                Self::SetTime { path: path_of(path), nanoseconds }
+            }
+            [P("fallocate"), B(path), P("at"), P(at), P(length)] => {
+                Self::Allocate { path: path_of(path), at: number(at, 10)?, length: number(length, 10)? }
+            }
+            [P("punch"), B(path), P("at"), P(at), P(length)] => {
+                Self::PunchHole { path: path_of(path), at: number(at, 10)?, length: number(length, 10)? }
+            }
+            [P("clone"), B(from), P("into"), B(to)] => Self::Clone { from: path_of(from), to: path_of(to) },
+            [P("tmpfile"), B(path), P(mode)] => {
+                Self::CreateUnnamed { path: path_of(path), mode: number(mode, 8)? }
+            }
             _ => return Err("it is no edit".to_owned()),
         })
     }

@@ -73,7 +73,9 @@ impl Model {
             self.inodes[number].beneath = false;
         }
         match edit {
-            Edit::Create { path, .. } => self.add(path, FileType::RegularFile),
+            Edit::Create { path, .. } | Edit::CreateUnnamed { path, .. } => {
+                self.add(path, FileType::RegularFile);
+            }
             Edit::MakeDirectory { path, .. } => self.add(path, FileType::Directory),
             Edit::Symlink { path, .. } => self.add(path, FileType::Symlink),
             Edit::MakeNode { path, kind, .. } => self.add(path, *kind),
@@ -92,7 +94,11 @@ impl Model {
             | Edit::Chmod { .. }
             | Edit::Chown { .. }
             | Edit::SetAttribute { .. }
-            | Edit::RemoveAttribute { .. } => {}
+            | Edit::RemoveAttribute { .. }
+            | Edit::SetTime { .. }
+            | Edit::Allocate { .. }
+            | Edit::PunchHole { .. }
+            | Edit::Clone { .. } => {}
         }
     }
 

@@ -121,6 +121,21 @@ fn odd_names_and_values_are_read_back() {
 }
 
 #[test]
+fn what_no_random_script_has_is_read_back() {
+    let path = || Path::new("a b").to_owned();
+    let edits = [
+        Edit::SetTime { path: path(), nanoseconds: -1_000_000_001 },
+        Edit::Allocate { path: path(), at: 1, length: 2 },
+        Edit::PunchHole { path: path(), at: 3, length: 4 },
+        Edit::Clone { from: path(), to: "c".into() },
+        Edit::CreateUnnamed { path: path(), mode: 0o640 },
+    ];
+    let step = |(edit, number)| Step { number, action: Action::Edit(edit) };
+    let script: Vec<_> = edits.into_iter().zip(1..).map(step).collect();
+    assert_eq!(parse(&written(&script)).unwrap(), script);
+}
+
+#[test]
 fn remarks_are_left_out_and_what_is_no_step_is_refused_with_its_line() {
     let script = "# found once\n\n  1  reopen\r\n#\n 12 create \"a\" 644\n";
     assert_eq!(parse(script).unwrap().len(), 2);

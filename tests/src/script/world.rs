@@ -128,6 +128,7 @@ impl World {
         let empty = |path: &Path| path != Path::new(".") && model.emptying(path).len() <= 1;
         match edit {
             Edit::Create { path, .. }
+            | Edit::CreateUnnamed { path, .. }
             | Edit::MakeDirectory { path, .. }
             | Edit::Symlink { path, .. }
             | Edit::MakeNode { path, .. } => free(path),
