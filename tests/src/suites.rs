@@ -16,6 +16,7 @@ mod disk;
 mod exercise;
 mod faithful;
 mod faults;
+mod files;
 mod ground;
 mod hostile;
 mod living;
@@ -34,6 +35,7 @@ pub fn areas() -> Vec<Area> {
     vec![
         Area::new("exercise", exercise::cases()),
         Area::new("faithful", faithful::cases()),
+        Area::new("files", files::cases()),
         Area::new("names", names::cases()),
         Area::new("run", run::cases()),
         Area::new("commit", commit::cases()),

@@ -18,7 +18,16 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Maps the first `length` bytes of a file that is open for both.
     pub(crate) fn of(file: &File, length: usize) -> Self {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
+        Self::map(file, length, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// Maps the first `length` bytes of a file that is open for reading. Nothing
+    /// can be written through that: [`Mapping::fill`] would end the process.
+    pub(crate) fn for_reading(file: &File, length: usize) -> Self {
+        Self::map(file, length, ProtFlags::READ)
+    }
+
+    fn map(file: &File, length: usize, access: ProtFlags) -> Self {
         // SAFETY: The kernel chooses an address where nothing is mapped.
         let mapped = unsafe { mmap(null_mut(), length, access, MapFlags::SHARED, file, 0) };
         Self { address: mapped.expect("map a file"), length }
@@ -29,6 +38,12 @@ impl Mapping {
         // SAFETY: The mapping is `length` bytes long, writable, lives as long as this, and no reference
         // into it is ever made.
         unsafe { self.address.cast::<u8>().write_bytes(byte, self.length) };
+    }
+
+    /// The first byte as it is now.
+    pub(crate) fn first(&self) -> u8 {
+        // SAFETY: The mapping has a byte at least, is readable, and lives as long as this.
+        unsafe { self.address.cast::<u8>().read_volatile() }
     }
 
     /// Writes it to the disk.
