@@ -76,8 +76,10 @@ pub(super) fn run(jobs: &[Job], at_once: usize) -> Vec<Outcome> {
 fn run_together(jobs: Vec<Job>, at_once: usize, bar: &ProgressBar) -> Vec<Outcome> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let outcomes = Mutex::new(Vec::new());
+    // In a closure, or the lock would be held while the case runs.
+    let next = || lock(&queue).pop_front();
     let work = || {
-        while let Some(job) = lock(&queue).pop_front() {
+        while let Some(job) = next() {
             bar.set_message(format!("{} {}", job.lane, job.case.name));
             let outcome = perform(job);
             bar.inc(1);

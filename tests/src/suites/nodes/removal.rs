@@ -245,31 +245,22 @@ fn r11_a_reclaim_that_was_stopped_goes_on(fixture: &Fixture) {
         let script = "mkdir -p a/b c; echo x > a/b/blocker; for i in $(seq 200); do echo x > c/$i; done";
         write(&nodes, *work, &Chain::EMPTY, script);
     }
-    // What nobody may remove stops it in the middle (chattr(1)).
     let blocked = works.remove(2);
     let rootfs = complete(nodes.backend.rootfs(Node::Work(blocked), &Chain::EMPTY, Access::Write)).unwrap();
-    bash(own(&rootfs), "chattr +i a/b/blocker");
-    let inode = rustix::fs::open(
-        own(&rootfs).join("a/b/blocker"),
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .unwrap();
+    let backend_reclaims = nodes.capabilities().reclaim == Reclaim::Backend;
+    let mut blocker = Blocker::of(own(&rootfs).join("a/b/blocker"));
+    if backend_reclaims {
+        // A mount point cannot be unlinked in its own namespace, and stops it in the middle (unlink(2), EBUSY).
+        blocker.mount();
+    }
     complete(nodes.backend.delete(blocked.0)).unwrap();
     let two: Vec<WorkId> = works.drain(..2).collect();
     two.iter().for_each(|work| complete(nodes.backend.delete(work.0)).unwrap());
-    if nodes.capabilities().reclaim == Reclaim::Backend {
-        let said = refused("reclaim", complete(nodes.backend.reclaim()), &[ErrorKind::PermissionDenied]);
-        assert!(said.contains(&blocked.0.to_string()), "it does not say what is in the way: {said}");
-        let path = PathBuf::from(format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            std::os::fd::AsRawFd::as_raw_fd(&inode)
-        ));
-        let real = std::fs::read_link(&path).unwrap();
-        bash(real.parent().unwrap(), "chattr -i blocker");
+    if backend_reclaims {
+        let said = refused("reclaim", complete(nodes.backend.reclaim()), &[ErrorKind::Busy]);
+        assert!(said.contains("blocker"), "it does not say what is in the way: {said}");
     }
-    drop(inode);
+    drop(blocker);
     // Two at once do not stand in each other's way.
     works.iter().for_each(|work| complete(nodes.backend.delete(work.0)).unwrap());
     let backends = [fixture.open_backend(), fixture.open_backend()];
@@ -279,4 +270,36 @@ fn r11_a_reclaim_that_was_stopped_goes_on(fixture: &Fixture) {
     });
     assert_eq!(complete(nodes.backend.reclaim()).unwrap().nodes, 0, "something is left");
     assert!(numbers(&nodes).is_empty());
+}
+
+/// A file that is followed wherever its directory goes, and can be mounted on
+/// itself.
+struct Blocker {
+    file: std::fs::File,
+    is_mounted: bool,
+}
+
+impl Blocker {
+    fn of(path: PathBuf) -> Self {
+        Self { file: std::fs::File::open(path).unwrap(), is_mounted: false }
+    }
+
+    fn mount(&mut self) {
+        let path = self.path();
+        bash(path.parent().unwrap(), "mount --bind blocker blocker");
+        self.is_mounted = true;
+    }
+
+    fn path(&self) -> PathBuf {
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&self.file);
+        std::fs::read_link(format!("/proc/self/fd/{descriptor}")).unwrap()
+    }
+}
+
+impl Drop for Blocker {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            bash(self.path().parent().unwrap(), "umount blocker");
+        }
+    }
 }
