@@ -22,7 +22,11 @@ impl Attached {
     /// Mounts the file system in `file` at `mount`, which is made.
     #[track_caller]
     pub(crate) fn at(file: &Path, mount: &Path) -> Self {
-        Self::with(&[], file, mount)
+        std::fs::create_dir_all(mount).expect("make a directory");
+        // A loop device made so goes with the mount, also where this process is killed.
+        run(Command::new("mount").args(["-o", "loop,noatime"]).arg(file).arg(mount))
+            .unwrap_or_else(|why| panic!("{why}"));
+        Self { file: file.to_owned(), mount: mount.to_owned() }
     }
 
     /// The same, with a loop device that goes round the page cache: what the file
@@ -32,18 +36,12 @@ impl Attached {
     /// mounted then (`xfs_vn_getattr` of fs/xfs/xfs_iops.c, Linux 6.18).
     #[track_caller]
     pub(crate) fn directly(file: &Path, mount: &Path) -> Self {
-        Self::with(&["--direct-io=on"], file, mount)
-    }
-
-    #[track_caller]
-    fn with(options: &[&str], file: &Path, mount: &Path) -> Self {
-        std::fs::create_dir_all(mount).expect("make a directory");
-        let device = attach(options, file).unwrap_or_else(|why| panic!("{why}"));
-        let mounted = run(Command::new("mount").args(["-o", "noatime"]).arg(&device).arg(mount));
-        // From now on it goes with the mount.
-        let let_go = run(Command::new("losetup").arg("--detach").arg(&device));
-        mounted.and(let_go).unwrap_or_else(|why| panic!("cannot mount '{}': {why}", file.display()));
-        Self { file: file.to_owned(), mount: mount.to_owned() }
+        let this = Self::at(file, mount);
+        for device in leaks::attached_to(file) {
+            run(Command::new("losetup").arg("--direct-io=on").arg(Path::new("/dev").join(device)))
+                .unwrap_or_else(|why| panic!("{why}"));
+        }
+        this
     }
 
     /// Where it is mounted.
@@ -86,15 +84,4 @@ impl Drop for Attached {
             }
         }
     }
-}
-
-/// A loop device with the file in it.
-fn attach(options: &[&str], file: &Path) -> Result<String, String> {
-    let mut command = Command::new("losetup");
-    command.args(["--find", "--show"]).args(options).arg(file);
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
