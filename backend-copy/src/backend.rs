@@ -42,18 +42,27 @@ fn refuse_without_root() -> Result<()> {
 pub struct Copies {
     nodes: Arc<Numbered>,
     nested: Nested,
+    sparse: Sparse,
 }
 
-/// What a directory on btrfs is told by (linux/magic.h).
+/// What a directory on these is told by (linux/magic.h).
 const BTRFS_SUPER_MAGIC: u32 = 0x9123_683E;
+const XFS_SUPER_MAGIC: u32 = 0x5846_5342;
 
-/// On btrfs a container can make subvolumes in any directory that it owns.
-fn nested_in(nodes: &Path) -> Result<Nested> {
+/// What follows from the file system that the trees lie on.
+///
+/// On btrfs a container can make subvolumes in any directory that it owns. XFS
+/// takes 32 blocks for the first write to a block that is shared
+/// (`xfs_get_cowextsz_hint` of fs/xfs/xfs_inode.c), and what it takes shows as data.
+fn by_file_system(nodes: &Path) -> Result<(Nested, Sparse)> {
     let found = rustix::fs::statfs(nodes).map_err(|errno| {
         Error::io(format_args!("cannot look at the file system of '{}'", nodes.display()), errno)
     })?;
-    let is_btrfs = u32::try_from(found.f_type).is_ok_and(|magic| magic == BTRFS_SUPER_MAGIC);
-    Ok(if is_btrfs { Nested::Copied } else { Nested::Impossible })
+    Ok(match u32::try_from(found.f_type) {
+        Ok(BTRFS_SUPER_MAGIC) => (Nested::Copied, Sparse::Kept),
+        Ok(XFS_SUPER_MAGIC) => (Nested::Impossible, Sparse::Filled),
+        _ => (Nested::Impossible, Sparse::Kept),
+    })
 }
 
 impl Copies {
@@ -64,8 +73,8 @@ impl Copies {
     pub fn open(root: &Path) -> Result<Self> {
         refuse_without_root()?;
         let nodes = Numbered::open(&root.join(DRIVER.name))?;
-        let nested = nested_in(nodes.nodes())?;
-        Ok(Self { nodes: Arc::new(nodes), nested })
+        let (nested, sparse) = by_file_system(nodes.nodes())?;
+        Ok(Self { nodes: Arc::new(nodes), nested, sparse })
     }
 
     fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
@@ -132,7 +141,7 @@ impl SnapshotBackend for Copies {
             .nested(self.nested)
             .rename_dir(RenameDir::Native)
             .hardlink_copyup(HardlinkCopyup::Keep)
-            .sparse(Sparse::Kept)
+            .sparse(self.sparse)
             .inode_stable(true)
             .fd_coherent(FdCoherence::Full)
             .overlay_marks(OverlayMarks::Kept)

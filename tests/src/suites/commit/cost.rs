@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::fixture::Fixture;
 use crate::harness::Case;
+use crate::lane::Ground;
 use mocker_core::backend::{CommitCost, Layers};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -39,7 +40,8 @@ fn written(fixture: &Fixture) {
         let written = bytes_written(fixture.site()) - before;
         if constant {
             assert!(written < RECORDS, "a commit of {change} MiB wrote {written} bytes");
-        } else if change > 10 {
+        } else if change > 10 && fixture.lane().ground().kind() == Ground::Ext4 {
+            // Elsewhere the file system can share what is copied.
             assert!(written > change << 20, "{change} MiB cost only {written} bytes, and more is declared");
         }
         assert_eq!(
