@@ -119,11 +119,8 @@ impl SnapshotBackend for Plain {
 
     async fn persist(&self, node: Node) -> Result<()> {
         let this = self.clone();
-        blocking(move || match node {
-            Node::Layer(layer) => this.0.sync_file_system(layer.0),
-            Node::Work(work) => this.0.sync_directory(work.0),
-        })
-        .await
+        // A work area holds what was copied into it, not what its container wrote alone.
+        blocking(move || this.0.sync_file_system(node.id())).await
     }
 
     async fn delete(&self, node: NodeId) -> Result<()> {
