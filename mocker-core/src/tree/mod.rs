@@ -7,6 +7,7 @@ pub mod in_root;
 pub mod leave_out;
 mod protection;
 mod remove;
+mod sys;
 mod usage;
 
 pub use protection::{is_protected, unprotect, unprotect_entry};

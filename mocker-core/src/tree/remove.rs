@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::protection::{unprotect, unprotect_entry};
+use super::sys;
 use crate::error::{Error, Result};
 
 const DIRECTORY: OFlags =
@@ -108,8 +109,8 @@ fn empty_files(
     Ok(full)
 }
 
-/// Removes one name, in spite of flags that forbid it: those of the entry, and
-/// those of the directory where that goes too.
+/// Removes one name, in spite of flags that forbid it: those of the entry, those
+/// of the directory where that goes too, and that of a read-only subvolume.
 fn unlink(
     directory: BorrowedFd<'_>,
     name: &CStr,
@@ -125,6 +126,8 @@ fn unlink(
                 Err(Errno::PERM)
             }
         }
+        // A container on btrfs can make a read-only snapshot of what it owns; the top of that comes first.
+        Err(Errno::ROFS) if sys::make_writable(directory).is_ok() => unlinkat(directory, name, how),
         outcome => outcome,
     }
 }

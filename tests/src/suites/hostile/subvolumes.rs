@@ -19,6 +19,7 @@ use mocker_core::backend::Nested;
 pub(super) fn cases() -> Vec<Case> {
     cases![
         s11_a_container_makes_volumes_in_its_own_tree_only_where_that_is_declared,
+        s11_a_read_only_volume_of_a_container_goes_with_it,
         s11_a_container_lists_destroys_and_mounts_no_subvolume,
         s11_a_container_that_makes_its_own_tree_read_only_harms_only_itself,
     ]
@@ -100,6 +101,18 @@ fn disk(fixture: &Fixture) -> [String; 2] {
     let device = source.trim().split('[').next().unwrap();
     let number = std::fs::metadata(device).unwrap().rdev();
     [rustix::fs::major(number).to_string(), rustix::fs::minor(number).to_string()]
+}
+
+fn s11_a_read_only_volume_of_a_container_goes_with_it(fixture: &Fixture) {
+    image(fixture);
+    let script = "btrfs subvolume create /own || exit 0
+        mkdir -p /own/a/b; echo x > /own/a/b/c; echo x > /own/d
+        btrfs subvolume snapshot -r /own /still && ! touch /still/new";
+    fixture.ok(&["run", "--name", "work", "base", "sh", "-c", script]);
+    assert_eq!(fixture.tree("work").join("still/a/b/c").exists(), has_volumes(fixture));
+    fixture.ok(&["rm", "--wait", "work"]);
+    let own = fixture.root().join(fixture.lane().backend());
+    assert_eq!(crate::fixture::names_in(&own.join("trash")), [""; 0], "it is still there");
 }
 
 fn s11_a_container_lists_destroys_and_mounts_no_subvolume(fixture: &Fixture) {
