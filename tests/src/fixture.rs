@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -270,7 +271,23 @@ impl Fixture {
         for verb in ["images", "ps"] {
             told.insert(verb, self.mocker(&[verb, "--format", "json"]).run().out());
         }
-        format!("nodes: {:?}\n{told:#?}", self.node_numbers())
+        format!("nodes: {:?}\n{told:#?}\n{}", self.node_numbers(), self.listing())
+    }
+
+    /// What lies in the root, the trees of the nodes included, as far as it is
+    /// worth reading.
+    fn listing(&self) -> String {
+        const DEEP: usize = 7;
+        const LINES: usize = 120;
+        let found = walkdir::WalkDir::new(&self.root).max_depth(DEEP).sort_by_file_name();
+        let line = |entry: walkdir::DirEntry| {
+            let path =
+                entry.path().strip_prefix(&self.root).unwrap_or(entry.path()).to_string_lossy().into_owned();
+            let meta = entry.metadata().map(|meta| (meta.mode(), meta.size()));
+            let (mode, size) = meta.unwrap_or_default();
+            format!("{mode:6o} {size:9} {}\n", path.escape_default())
+        };
+        found.into_iter().flatten().take(LINES).map(line).collect()
     }
 
     /// Ends the case.

@@ -15,6 +15,7 @@ use crate::fixture::Fixture;
 use crate::lane::Lane;
 use crate::leaks;
 use crate::site::Site;
+use crate::traced;
 
 /// Cases at a time: they wait for disks more than they compute, but a machine
 /// for coursework has two cores.
@@ -131,8 +132,9 @@ pub fn remove_lanes() {
 pub fn perform(lane: Lane, case: Case) -> Result<(), String> {
     let groups = leaks::control_groups();
     let fixture = Fixture::new(lane)?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture)));
+    let (outcome, steps) = traced::collect(|| catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture))));
     let told = if outcome.is_err() { fixture.told() } else { String::new() };
+    let steps = if steps.is_empty() { steps } else { format!("the last steps in this process:\n{steps}") };
     let journal = fixture.journal();
     let closed = fixture.close().and_then(|()| {
         let left = if case.alone { leaks::control_groups_since(&groups) } else { Vec::new() };
@@ -148,7 +150,7 @@ pub fn perform(lane: Lane, case: Case) -> Result<(), String> {
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_default();
             let leaked = closed.err().unwrap_or_default();
-            Err(format!("{what}\n{leaked}\n{journal}\n{told}"))
+            Err(format!("{what}\n{leaked}\n{journal}\n{steps}\n{told}"))
         }
     }
 }

@@ -31,6 +31,7 @@ mod site;
 pub mod suites;
 pub mod surroundings;
 mod sys;
+mod traced;
 mod tree;
 
 pub use faults::serve_if_asked;

@@ -32,6 +32,9 @@ pub(super) struct OneLane {
     pub(super) name: &'static str,
     pub(super) backend: &'static str,
     pub(super) on: String,
+    /// The option that chooses that.
+    #[serde(skip)]
+    again: String,
     pub(super) groups: Vec<Group>,
     pub(super) cases: Vec<Line>,
 }
@@ -121,11 +124,21 @@ impl OneLane {
                 _ => group.for_other_backends += 1,
             }
         }
-        let on = match lane.ground() {
-            Ground::Here(path) => format!("'{}'", path.display()),
-            fresh => format!("a fresh {fresh:?}").to_lowercase(),
+        let (on, again) = match lane.ground() {
+            Ground::Here(path) => (format!("'{}'", path.display()), String::new()),
+            fresh => {
+                let kind = format!("{fresh:?}").to_lowercase();
+                (format!("a fresh {kind}"), format!(" --on {kind}"))
+            }
         };
-        Self { name: lane.name(), backend: lane.backend(), on, groups: groups.into_values().collect(), cases }
+        Self {
+            name: lane.name(),
+            backend: lane.backend(),
+            on,
+            again,
+            groups: groups.into_values().collect(),
+            cases,
+        }
     }
 }
 
@@ -230,6 +243,9 @@ fn failure(text: &mut String, lane: &OneLane, line: &Line) {
         let _written = writeln!(text, "    stems from {address}");
     }
     let name = line.name.rsplit("::").next().unwrap_or(&line.name);
-    let _written =
-        writeln!(text, "    again:    mocker conformance --backend {} --filter {name}\n", lane.backend);
+    let _written = writeln!(
+        text,
+        "    again:    mocker conformance --backend {}{} --filter {name}\n",
+        lane.backend, lane.again
+    );
 }
