@@ -21,12 +21,10 @@ use mocker_core::{
 use rustix::fs::{Gid, Mode, Uid};
 
 use crate::error::{During, Failure};
+use crate::full::{self, RESERVE};
 use crate::layout::{Layout, SUBVOLUME};
 use crate::pool::{self, Pool};
 use crate::{flatten, nested, subvolume, sys, usage};
-
-/// What is kept free in the btrfs itself, so that deleting always works.
-const RESERVE: u64 = 8 << 20;
 
 /// How long the space of deleted trees is waited for, by who asked for just
 /// that and by who needs room.
@@ -258,34 +256,27 @@ impl Btrfs {
     }
 
     fn admit_now(&self, bytes: u64) -> Result<()> {
-        let free = || {
-            let room = rustix::fs::statvfs(self.layout.nodes())
-                .during("look at the free space of", self.layout.nodes())?;
-            Ok::<_, Failure>(room.f_bavail * room.f_frsize)
-        };
-        let mut room = free()?;
-        if room < bytes + RESERVE {
+        let look = || full::look(self.layout.nodes(), bytes.saturating_add(RESERVE));
+        let (mut full, mut room) = look()?;
+        if full.is_some() {
             // What was removed a moment ago may just not be free yet.
             let nodes = self.layout.open_nodes()?;
             let pending = nested::deleted(nodes.as_fd())?;
             if !pending.is_empty() {
                 self.wait_for_cleaner(&nodes, &pending, ADMIT_PATIENCE)?;
                 sys::sync(nodes.as_fd()).during("sync", self.layout.nodes())?;
-                room = free()?;
+                (full, room) = look()?;
             }
         }
-        if room < bytes + RESERVE {
-            let hint = match self.pool {
+        if let Some(full) = full {
+            let way = match self.pool {
                 Some(_) => {
                     "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'"
                 }
                 None => "remove images or containers with 'mocker rm', or free space on this btrfs",
             };
-            return Err(Error::new(
-                ErrorKind::NoSpace,
-                format!("the btrfs is full: {} MiB are free", room >> 20),
-            )
-            .with_hint(hint));
+            return Err(Error::new(ErrorKind::NoSpace, format!("{full}: {} MiB are free", room >> 20))
+                .with_hint(full.hint(way, self.layout.nodes())));
         }
         self.pool.as_ref().map_or(Ok(()), |pool| pool.admit(bytes))
     }

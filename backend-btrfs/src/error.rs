@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 use mocker_core::{Error, ErrorKind, LayerId, NodeId, WorkId, kind_of};
 use rustix::io::Errno;
 
+use crate::full::Full;
+
+/// The way out of a btrfs that is full, which may be that of a pool.
+const MAKE_ROOM: &str =
+    "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'";
+
 /// The most paths of nested subvolumes that a message lists.
 const SHOWN: usize = 10;
 
@@ -66,6 +72,10 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
         match failure {
+            Failure::Kernel { path, source, .. } if is_full(&source) => {
+                let full = Full::at(&path);
+                Error::io(format_args!("{text}: {full}"), source).with_hint(full.hint(MAKE_ROOM, &path))
+            }
             Failure::Kernel { source, .. } => {
                 let hint = hint_for(&source);
                 let error = Error::io(text, source);
@@ -90,16 +100,18 @@ impl From<Failure> for Error {
     }
 }
 
+/// Not so where it is a quota that is used up, which is the same kind of error.
+fn is_full(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NOSPC.raw_os_error())
+}
+
 /// The way out of what the kernel reports on a btrfs.
 fn hint_for(error: &io::Error) -> Option<&'static str> {
     if error.raw_os_error() == Some(Errno::TXTBSY.raw_os_error()) {
         return Some("a swap file in it is in use: see /proc/swaps, and end that with 'swapoff'");
     }
     match kind_of(error) {
-        ErrorKind::NoSpace => Some(
-            "the btrfs is full (its data or its metadata): remove images or containers with 'mocker rm', \
-             or enlarge the pool with 'mocker pool grow'",
-        ),
+        ErrorKind::NoSpace => Some("a quota of the btrfs is used up: see 'btrfs qgroup show'"),
         ErrorKind::ReadOnly => Some(
             "btrfs goes read-only after a failed write, as when the disk beneath a pool is full: free space \
              there, then 'mocker pool umount', and try again",

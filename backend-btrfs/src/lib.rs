@@ -4,13 +4,15 @@
 //! Start with [`Btrfs`] in `backend.rs`, which implements the trait. `layout.rs`
 //! knows the paths, `subvolume.rs` deletes, `nested.rs` finds subvolumes that a
 //! container made, `flatten.rs` turns them into directories, and `search.rs`
-//! reads the trees of the file system. [`pool`] provides a btrfs where the root
+//! reads the trees of the file system. `full.rs` tells full data from full
+//! metadata. [`pool`] provides a btrfs where the root
 //! lies on another file system. Everything is done by ioctl (`sys.rs`); the one
 //! program that is run is `mkfs.btrfs`.
 
 mod backend;
 mod error;
 mod flatten;
+mod full;
 mod layout;
 mod nested;
 pub mod pool;

@@ -30,6 +30,7 @@ nix::ioctl_read!(get_fs_info, MAGIC, 31, raw::btrfs_ioctl_fs_info_args);
 nix::ioctl_readwrite!(ino_lookup, MAGIC, 18, raw::btrfs_ioctl_ino_lookup_args);
 // The opcode counts the head alone, not the buffer behind it.
 nix::ioctl_readwrite_bad!(tree_search_v2, ioctl::BTRFS_IOC_TREE_SEARCH_V2, SearchArgs);
+nix::ioctl_readwrite_bad!(space_info, ioctl::BTRFS_IOC_SPACE_INFO, SpaceArgs);
 nix::ioctl_read!(subvol_getflags, MAGIC, 25, u64);
 nix::ioctl_write_ptr!(subvol_setflags, MAGIC, 26, u64);
 nix::ioctl_none!(sync_fs, MAGIC, 8);
@@ -49,6 +50,30 @@ struct SearchArgs {
     key: raw::btrfs_ioctl_search_key,
     buf_size: u64,
     buf: [u8; SEARCH_BUFFER],
+}
+
+/// More than there are kinds of chunks: data, metadata and system in nine
+/// profiles each, and the global reserve.
+const SPACES: usize = 32;
+
+/// `struct btrfs_ioctl_space_args`, with its buffer.
+#[repr(C)]
+#[derive(Debug)]
+struct SpaceArgs {
+    space_slots: u64,
+    total_spaces: u64,
+    spaces: [raw::btrfs_ioctl_space_info; SPACES],
+}
+
+/// What the kernel says of one kind of chunks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Space {
+    /// The kind, and its profile, as bits (`BTRFS_BLOCK_GROUP_…`).
+    pub(crate) kind: u64,
+    /// Bytes of all its chunks.
+    pub(crate) total: u64,
+    /// Bytes in use.
+    pub(crate) used: u64,
 }
 
 /// What the kernel says of a subvolume.
@@ -248,6 +273,18 @@ pub(crate) fn tree_search(on: BorrowedFd<'_>, key: &SearchKey) -> io::Result<(u3
     Ok((args.key.nr_items, args.buf.as_slice().into()))
 }
 
+/// The kinds of chunks of a file system, as `btrfs filesystem df` reads them.
+pub(crate) fn spaces(on: BorrowedFd<'_>) -> io::Result<Vec<Space>> {
+    let none = raw::btrfs_ioctl_space_info { flags: 0, total_bytes: 0, used_bytes: 0 };
+    let mut args = SpaceArgs { space_slots: SPACES as u64, total_spaces: 0, spaces: [none; SPACES] };
+    // SAFETY: the kernel writes at most `space_slots` entries behind the head, which `spaces` holds.
+    checked(unsafe { space_info(on.as_raw_fd(), &raw mut args) })?;
+    let found = args.spaces.iter().take(usize::try_from(args.total_spaces).unwrap_or(SPACES));
+    Ok(found
+        .map(|space| Space { kind: space.flags, total: space.total_bytes, used: space.used_bytes })
+        .collect())
+}
+
 /// Makes a mounted file system fill its device.
 pub(crate) fn resize_to_device(on: BorrowedFd<'_>) -> io::Result<()> {
     let mut args = MaybeUninit::<raw::btrfs_ioctl_vol_args>::zeroed();
@@ -342,6 +379,10 @@ mod tests {
                 nix::request_code_readwrite!(MAGIC, 17, std::mem::offset_of!(SearchArgs, buf)),
                 ioctl::BTRFS_IOC_TREE_SEARCH_V2,
             ),
+            (
+                nix::request_code_readwrite!(MAGIC, 20, std::mem::offset_of!(SpaceArgs, spaces)),
+                ioctl::BTRFS_IOC_SPACE_INFO,
+            ),
         ];
         for (ours, kernels) in computed {
             assert_eq!(u64::from(kernels), ours, "{kernels:#x}");
@@ -358,6 +399,8 @@ mod tests {
         assert_eq!(size_of::<raw::btrfs_ioctl_ino_lookup_args>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_search_key>(), 104);
         assert_eq!(std::mem::offset_of!(SearchArgs, buf), 112);
+        assert_eq!(size_of::<raw::btrfs_ioctl_space_info>(), 24);
+        assert_eq!(std::mem::offset_of!(SpaceArgs, spaces), 16);
         assert_eq!(size_of::<raw_loop::loop_info64>(), 232);
         assert_eq!(size_of::<raw_loop::loop_config>(), 304);
     }
