@@ -155,7 +155,7 @@ pub static ENTRIES: &[Entry] = entries! {
     M2 Declared "as many layers as are declared work, 500 where none are, and one more is refused before mounting, with the limit" from "containers/storage#489" "moby/moby#26380" "docker/for-linux#414";
     M3 Overlay "mount data of exactly 4095, 4096, 4097 bytes" from "containers/storage#1159" "moby/buildkit#4810";
     M4 Core "store path with spaces, comma, colon, backslash, percent, 200+ bytes, symlink component";
-    M5 Btrfs "metadata ENOSPC is told apart from data ENOSPC, with advice" from "moby/moby#29601" "ocurrent/ocluster#92" waits "a test of its own";
+    M5 Btrfs "metadata ENOSPC is told apart from data ENOSPC, with advice" from "moby/moby#29601" "ocurrent/ocluster#92";
 
     A1 Declared "exclusive + shared = what the file system charges, for 10 containers with known overlaps, with and without compression" from "moby/moby#52476" "moby/moby#38848" waits "mocker du";
     A2 Core "fresh snapshot ≈ 0 exclusive bytes; parent's figure unchanged" from "moby/moby#27653";

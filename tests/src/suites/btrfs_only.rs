@@ -1,6 +1,6 @@
-//! R2, R3, R4, R5, U5: what only means something on btrfs: subvolumes in
+//! R2, R3, R4, R5, U5, M5: what only means something on btrfs: subvolumes in
 //! subvolumes, rights to them, quotas, and the many ways in which a btrfs is made
-//! and mounted.
+//! and mounted, and becomes full.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,14 @@ use crate::lane::Lane;
 use crate::nodes::Nodes;
 use crate::suites::disk::said;
 
+mod full;
 mod nested;
 mod places;
 mod quota;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = nested::cases();
+    cases.extend(full::cases());
     cases.extend(places::cases());
     cases.extend(quota::cases());
     cases
