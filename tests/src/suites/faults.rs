@@ -1,4 +1,4 @@
-//! K2, K4, R9, C11, M5: the power goes, the disk forgets what was not flushed,
+//! K2: the power goes, the disk forgets what was not flushed,
 //! the disk fails, the disk is full. What had returned before is there after,
 //! and what was under way is there whole or not at all.
 //!
