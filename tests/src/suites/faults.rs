@@ -1,6 +1,6 @@
-//! K2: the power goes, the disk forgets what was not flushed,
-//! the disk fails, the disk is full. What had returned before is there after,
-//! and what was under way is there whole or not at all.
+//! K2: the power goes, the disk forgets what was not flushed, the disk fails.
+//! What had returned before is there after, and what was under way is there
+//! whole or not at all.
 //!
 //! `workload.rs` is what goes on meanwhile, `reopened.rs` looks at what is left.
 //! They run alone: clones of one file system have one identity, and a second one
