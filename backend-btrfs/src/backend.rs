@@ -20,7 +20,7 @@ use mocker_core::{
 };
 use rustix::fs::{Gid, Mode, Uid};
 
-use crate::error::{During, Failure};
+use crate::error::{During, Failure, MAKE_ROOM};
 use crate::full::{self, RESERVE};
 use crate::layout::{Layout, SUBVOLUME};
 use crate::pool::{self, Pool};
@@ -270,9 +270,7 @@ impl Btrfs {
         }
         if let Some(full) = full {
             let way = match self.pool {
-                Some(_) => {
-                    "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'"
-                }
+                Some(_) => MAKE_ROOM,
                 None => "remove images or containers with 'mocker rm', or free space on this btrfs",
             };
             return Err(Error::new(ErrorKind::NoSpace, format!("{full}: {} MiB are free", room >> 20))

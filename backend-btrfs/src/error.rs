@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::full::Full;
 
 /// The way out of a btrfs that is full, which may be that of a pool.
-const MAKE_ROOM: &str =
+pub(crate) const MAKE_ROOM: &str =
     "remove images or containers with 'mocker rm', or enlarge the pool with 'mocker pool grow'";
 
 /// The most paths of nested subvolumes that a message lists.

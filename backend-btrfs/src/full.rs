@@ -73,7 +73,7 @@ impl Full {
                 let place = path.ancestors().find(|place| place.ends_with("btrfs/nodes")).unwrap_or(path);
                 let place = place.display();
                 format!(
-                    "{way}; 'btrfs balance start -dusage=5 {place}' takes back what data holds and hardly uses"
+                    "{way}; 'btrfs balance start -dusage=5 \"{place}\"' takes back what data holds and hardly uses"
                 )
             }
             Self::Data | Self::Unknown => way.to_owned(),

@@ -1,12 +1,12 @@
-//! The kernel calls of btrfs and of loop devices, as safe functions.
+//! The kernel calls of btrfs, as safe functions; those of loop devices are in
+//! `pool/sys.rs`, and nowhere else is anything `unsafe`.
 //!
-//! The only module with `unsafe`. Every function takes borrowed descriptors
-//! and plain values, and every structure is the kernel's own, from
-//! `linux-raw-sys`; the tests compare each opcode that is computed here with
-//! the value in the kernel's headers. What an errno means is said by the
-//! callers, who know the subject.
+//! Every function takes borrowed descriptors and plain values, and every
+//! structure is the kernel's own, from `linux-raw-sys`; the tests compare each
+//! opcode that is computed here with the value in the kernel's headers. What an
+//! errno means is said by the callers, who know the subject.
 
-#![expect(unsafe_code, reason = "ioctl(2) takes raw pointers; this is the one place for it")]
+#![expect(unsafe_code, reason = "ioctl(2) takes raw pointers; this is the place for it")]
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,7 +16,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::ioctl;
-use linux_raw_sys::loop_device as raw_loop;
 
 /// Every btrfs ioctl has this type byte (`linux/btrfs.h`).
 const MAGIC: u8 = raw::BTRFS_IOCTL_MAGIC as u8;
@@ -34,11 +33,6 @@ nix::ioctl_readwrite_bad!(space_info, ioctl::BTRFS_IOC_SPACE_INFO, SpaceArgs);
 nix::ioctl_read!(subvol_getflags, MAGIC, 25, u64);
 nix::ioctl_write_ptr!(subvol_setflags, MAGIC, 26, u64);
 nix::ioctl_none!(sync_fs, MAGIC, 8);
-
-nix::ioctl_none_bad!(loop_ctl_get_free, raw_loop::LOOP_CTL_GET_FREE);
-nix::ioctl_write_ptr_bad!(loop_configure, raw_loop::LOOP_CONFIGURE, raw_loop::loop_config);
-nix::ioctl_read_bad!(loop_get_status64, raw_loop::LOOP_GET_STATUS64, raw_loop::loop_info64);
-nix::ioctl_none_bad!(loop_set_capacity, raw_loop::LOOP_SET_CAPACITY);
 
 /// Room for the items of one tree search.
 const SEARCH_BUFFER: usize = 64 << 10;
@@ -102,7 +96,7 @@ pub(crate) struct SearchKey {
     pub(crate) min_transid: u64,
 }
 
-fn checked(result: nix::Result<i32>) -> io::Result<i32> {
+pub(crate) fn checked(result: nix::Result<i32>) -> io::Result<i32> {
     result.map_err(io::Error::from)
 }
 
@@ -297,44 +291,6 @@ pub(crate) fn resize_to_device(on: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { resize_device(on.as_raw_fd(), &raw const *args) }).map(drop)
 }
 
-/// The number of a loop device that nobody uses; somebody else can take it
-/// before we do.
-pub(crate) fn free_loop_device(control: BorrowedFd<'_>) -> io::Result<i32> {
-    // SAFETY: the opcode takes no argument.
-    checked(unsafe { loop_ctl_get_free(control.as_raw_fd()) })
-}
-
-/// Attaches a file to a free loop device, to be detached by the kernel when
-/// its last user is gone.
-pub(crate) fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>, direct: bool) -> io::Result<()> {
-    let mut config = MaybeUninit::<raw_loop::loop_config>::zeroed();
-    // SAFETY: zeroed memory is a value of this structure of integers.
-    let config = unsafe { config.assume_init_mut() };
-    config.fd = file.as_raw_fd().cast_unsigned();
-    config.info.lo_flags = raw_loop::LO_FLAGS_AUTOCLEAR as u32;
-    if direct {
-        config.info.lo_flags |= raw_loop::LO_FLAGS_DIRECT_IO as u32;
-    }
-    // SAFETY: `config` is a whole, initialised structure of the type that the opcode is for.
-    checked(unsafe { loop_configure(device.as_raw_fd(), &raw const *config) }).map(drop)
-}
-
-/// Device and inode number of the file behind a loop device.
-pub(crate) fn loop_backing_file(device: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
-    let mut info = MaybeUninit::<raw_loop::loop_info64>::zeroed();
-    // SAFETY: the pointer is to memory of the size that the kernel writes.
-    checked(unsafe { loop_get_status64(device.as_raw_fd(), info.as_mut_ptr()) })?;
-    // SAFETY: zeroed before, filled by the kernel; integers and bytes only.
-    let info = unsafe { info.assume_init() };
-    Ok((info.lo_device, info.lo_inode))
-}
-
-/// Makes a loop device as large as its file has become.
-pub(crate) fn update_loop_size(device: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the opcode takes no argument.
-    checked(unsafe { loop_set_capacity(device.as_raw_fd()) }).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use std::mem::size_of;
@@ -391,7 +347,7 @@ mod tests {
 
     #[test]
     fn structures_have_the_sizes_of_the_kernel_headers() {
-        // Read off linux/btrfs.h and linux/loop.h of Linux 6.1 by a C program.
+        // Read off linux/btrfs.h of Linux 6.1 by a C program.
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_vol_args_v2>(), 4096);
         assert_eq!(size_of::<raw::btrfs_ioctl_get_subvol_info_args>(), 504);
@@ -401,8 +357,6 @@ mod tests {
         assert_eq!(std::mem::offset_of!(SearchArgs, buf), 112);
         assert_eq!(size_of::<raw::btrfs_ioctl_space_info>(), 24);
         assert_eq!(std::mem::offset_of!(SpaceArgs, spaces), 16);
-        assert_eq!(size_of::<raw_loop::loop_info64>(), 232);
-        assert_eq!(size_of::<raw_loop::loop_config>(), 304);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mocker_core::trace::kernel_call;
 use mocker_core::{Error, ErrorKind, Result, story};
 use rustix::io::Errno;
 
-use crate::sys;
+use super::sys;
 
 const CONTROL: &str = "/dev/loop-control";
 

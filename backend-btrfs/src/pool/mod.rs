@@ -22,11 +22,11 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde::Serialize;
 
 use crate::error::Failure;
-use crate::sys;
 
 mod device;
 mod file;
 mod space;
+mod sys;
 
 pub use space::{MINIMUM, default_size};
 
@@ -302,7 +302,7 @@ impl Pool {
         let device = device::find_or_attach(&backing, &path)?;
         sys::update_loop_size(device.file.as_fd()).map_err(describe)?;
         let top = File::open(self.mount_point()).map_err(describe)?;
-        kernel_call("ioctl(BTRFS_IOC_RESIZE)", "1:max", || sys::resize_to_device(top.as_fd()))
+        kernel_call("ioctl(BTRFS_IOC_RESIZE)", "1:max", || crate::sys::resize_to_device(top.as_fd()))
             .map_err(describe)
     }
 
