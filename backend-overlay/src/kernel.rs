@@ -25,10 +25,23 @@ fn marks_of(release: &str) -> OverlayMarks {
     }
 }
 
+/// Of these it is known; they are told by this (linux/magic.h).
+const BTRFS_SUPER_MAGIC: u32 = 0x9123_683E;
+const EXT4_SUPER_MAGIC: u32 = 0xEF53;
+
 /// What a copy-up writes in a directory: an overlay shares data where the file
-/// system can (`ovl_copy_up_file` of fs/overlayfs/copy_up.c). Found out with two
-/// files that have no name and no data.
+/// system can (`ovl_copy_up_file` of fs/overlayfs/copy_up.c). Where the kind of
+/// file system does not say it, as on xfs, which can be made with and without
+/// reflink, it is found out with two files that have no name and no data.
 pub(crate) fn copyup_unit(directory: &Path) -> CopyupUnit {
+    match rustix::fs::statfs(directory).map(|found| u32::try_from(found.f_type)) {
+        Ok(Ok(BTRFS_SUPER_MAGIC)) => CopyupUnit::Shared,
+        Ok(Ok(EXT4_SUPER_MAGIC)) => CopyupUnit::File,
+        _ => tried(directory),
+    }
+}
+
+fn tried(directory: &Path) -> CopyupUnit {
     let open = || {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         rustix::fs::openat(CWD, directory, flags, Mode::RUSR | Mode::WUSR)
