@@ -1,8 +1,9 @@
 //! Numbered directories, for backends whose nodes are plain directories.
 //!
 //! A node is `<base>/nodes/<number>`; what is in there is the backend's, which
-//! is often one tree: `tree.rs` is for those. A deleted one is moved to `<base>/trash/<number>`, which is one rename
-//! whatever its size, and removed for good by [`Numbered::reclaim`].
+//! is often one tree: `tree.rs` is for those. A deleted one is moved to
+//! `<base>/trash/<number>`, which is one rename whatever its size, and removed
+//! for good by [`Numbered::reclaim`].
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -121,13 +122,14 @@ impl Numbered {
         let mut count = 0;
         let mut failed: Option<Error> = None;
         for node in self.numbers_in(&self.trash)? {
-            match (self.remove(&self.trash, node), failed.take()) {
-                (Ok(_), earlier) => {
-                    failed = earlier;
-                    count += 1;
+            match self.remove(&self.trash, node) {
+                Ok(_) => count += 1,
+                Err(error) => {
+                    failed = Some(match failed {
+                        Some(earlier) => earlier.and_also(&error),
+                        None => error,
+                    });
                 }
-                (Err(error), None) => failed = Some(error),
-                (Err(error), Some(earlier)) => failed = Some(earlier.and_also(&error)),
             }
         }
         failed.map_or(Ok(count), Err)

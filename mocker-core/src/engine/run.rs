@@ -58,7 +58,7 @@ impl Engine {
             crash_point!("run.after-fork");
             complete(self.make_work_area(&new, &chain))?;
             crash_point!("run.after-create");
-            let ready = self.ready(&new, spawned)?;
+            let ready = self.ready(&new, &chain, spawned)?;
             new.leave_out.clone_from(&ready.missing);
             if !new.auto_remove {
                 // Whoever flushes the records next flushes this one too, and after a power cut it must
@@ -101,11 +101,12 @@ impl Engine {
             Ok(found)
         })?;
         let mut made = || -> Result<Ready> {
-            self.refuse_deep(&found, &node::chain(self.store.read(), found.base)?)?;
+            let chain = node::chain(self.store.read(), found.base)?;
+            self.refuse_deep(&found, &chain)?;
             let spawned = self.spawn(&found)?;
             crash_point!("run.after-fork");
             complete(async { self.backend(&found.backend).await?.admit(0).await })?;
-            let ready = self.ready(&found, spawned)?;
+            let ready = self.ready(&found, &chain, spawned)?;
             if !ready.missing.is_empty() {
                 self.store
                     .write(Durability::Quick, |tx| container::set_leave_out(tx, &found.id, &ready.missing))?;
@@ -211,16 +212,14 @@ impl Engine {
     }
 
     /// How to reach a container's tree, for writing.
-    pub(super) async fn rootfs(&self, of: &Container) -> Result<Rootfs> {
-        let backend = self.backend(&of.backend).await?;
-        let chain = node::chain(self.store.read(), of.base)?;
-        backend.rootfs(Node::Work(of.work), &chain, Access::Write).await
+    pub(super) async fn rootfs(&self, of: &Container, chain: &Chain) -> Result<Rootfs> {
+        self.backend(&of.backend).await?.rootfs(Node::Work(of.work), chain, Access::Write).await
     }
 
     /// Opens a container's tree, which it is shown, and looks at what the tree
     /// lacks; changes nothing in it.
-    fn ready(&self, of: &Container, spawned: Spawned) -> Result<Ready> {
-        let mut rootfs = complete(self.rootfs(of))?;
+    fn ready(&self, of: &Container, chain: &Chain, spawned: Spawned) -> Result<Ready> {
+        let mut rootfs = complete(self.rootfs(of, chain))?;
         if let Rootfs::Overlay(OverlayPlan { upper: Some(upper), .. }) = &mut rootfs {
             upper.volatile = of.auto_remove;
         }

@@ -153,7 +153,7 @@ impl Engine {
             }
             self.outwait(&holder).await?;
         }
-        let rootfs = match self.rootfs(of).await {
+        let rootfs = match self.rootfs(of, &node::chain(self.store.read(), of.base)?).await {
             // A power cut took the tree back, and the mount points with it.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             found => found?,

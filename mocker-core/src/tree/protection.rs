@@ -16,10 +16,13 @@ const PROTECTION: IFlags = IFlags::IMMUTABLE.union(IFlags::APPEND);
 /// # Errors
 /// Those of asking for the flags; a file system that has none is no error.
 pub fn is_protected(file: impl AsFd) -> Result<bool> {
+    Ok(flags(file)?.intersects(PROTECTION))
+}
+
+fn flags(file: impl AsFd) -> Result<IFlags> {
     match rustix::fs::ioctl_getflags(file) {
-        Ok(flags) => Ok(flags.intersects(PROTECTION)),
-        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno),
+        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(IFlags::empty()),
+        outcome => outcome,
     }
 }
 
@@ -44,10 +47,9 @@ pub fn unprotect_entry(directory: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
 /// # Errors
 /// As [`unprotect_entry`].
 pub fn unprotect(file: impl AsFd) -> Result<bool> {
-    if !is_protected(&file)? {
-        return Ok(false);
+    let flags = flags(&file)?;
+    if flags.intersects(PROTECTION) {
+        rustix::fs::ioctl_setflags(&file, flags.difference(PROTECTION))?;
     }
-    let flags = rustix::fs::ioctl_getflags(&file)?;
-    rustix::fs::ioctl_setflags(&file, flags.difference(PROTECTION))?;
-    Ok(true)
+    Ok(flags.intersects(PROTECTION))
 }

@@ -176,6 +176,7 @@ mod tests {
         assert!(folder.path().join("outside/stays").exists());
         assert_eq!(remove_tree(top.as_fd(), &c"outside".to_owned()).unwrap(), 2);
     }
+
     #[test]
     fn what_is_immutable_or_append_only_goes_and_the_directory_around_stays_so() {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
