@@ -4,10 +4,6 @@
 //! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) before the backend
 //! is reached. The conformance kit keys on these fields and never on a name.
 
-mod fields;
-
-pub use fields::{FIELDS, Field};
-
 /// The declared differences between backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -252,6 +248,7 @@ impl Capabilities {
         self.max_depth = Some(layers);
         self
     }
+
     /// Sets [`Capabilities::rename_dir`].
     #[must_use]
     pub const fn rename_dir(mut self, rename_dir: RenameDir) -> Self {
@@ -272,6 +269,7 @@ impl Capabilities {
         self.sparse = sparse;
         self
     }
+
     /// Sets [`Capabilities::inode_stable`].
     #[must_use]
     pub const fn inode_stable(mut self, stable: bool) -> Self {

@@ -11,7 +11,7 @@
 
 pub mod backend;
 mod blocking;
-pub mod capability;
+mod capability;
 pub mod crash;
 pub mod engine;
 mod error;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 mod capabilities;
 mod conformance;
+mod fields;
 mod help;
 mod terminal;
 mod trace;

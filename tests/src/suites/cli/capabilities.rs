@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use crate::fixture::Fixture;
 use crate::harness::Case;
 use crate::lane::{Ground, Lane};
-use mocker_core::capability::FIELDS;
+
+use super::fields::FIELDS;
 
 pub(super) fn cases() -> Vec<Case> {
     // Two lanes that write the file at once would each undo what the other did.
