@@ -68,6 +68,7 @@ caught! {
 
     NotFrozen in copy, by nodes l13_an_old_descriptor_never_reaches_the_layer: "the layer, seen before and after, is not";
     SharesFiles in copy, by nodes l14_two_work_areas_over_one_layer_do_not_see_each_other: "is not as it should be";
+    IgnoresState in copy, by machine random_calls_0: "must fail as Unsupported";
     TouchesWork in copy, by nodes c1_the_work_area_lives_on_with_its_tree_unchanged: "the work area that lives on";
     ConsumeCopies in copy, by nodes l1_a_consume_copies_no_file_data: "it took";
     ConsumeLivesOn in copy, by nodes l1_a_consume_copies_no_file_data: "left: Some(WorkId";
@@ -87,6 +88,7 @@ caught! {
     WalksToDelete in copy, by nodes r11_a_deletion_walks_nothing_and_frees_the_number_at_once: "walked";
     HidesHalfMade in copy, by half_made k1_what_a_crash_left_of_a_node_is_listed_and_goes: "a sweep would miss";
     ListsBackwards in copy, by half_made k1_nodes_are_listed_in_order: "NodeId(100), NodeId(10), NodeId(9)";
+    ForgetsNode in copy, by machine random_calls_0: "it lists the nodes";
     ReadsToMeasure in copy, by nodes a3_asking_reads_no_contents_and_opens_nothing_beneath: "contents are read";
 
     DeclaresExdev in copy, by random seed_1: "declared to be refused";

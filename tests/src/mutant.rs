@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mocker_core::backend::{
     Access, Capabilities, Chain, CommitCost, Driver, HardlinkCopyup, Node, NodeId, Reclaimed, RenameDir,
-    Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage, WorkId,
+    Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage, WorkId, WorkState, complete,
 };
 use mocker_core::{Error, ErrorKind, Result};
 
@@ -25,6 +25,8 @@ pub use bug::Bug;
 pub struct Mutant {
     sound: Arc<dyn SnapshotBackend>,
     bug: Bug,
+    /// Whether there were nodes when it was opened.
+    again: bool,
 }
 
 impl Mutant {
@@ -33,7 +35,9 @@ impl Mutant {
     /// # Errors
     /// Those of opening the sound one.
     pub fn open(sound: &Driver, root: &Path, bug: Bug) -> Result<Arc<dyn SnapshotBackend>> {
-        Ok(Arc::new(Self { sound: (sound.open)(root)?, bug }))
+        let sound = (sound.open)(root)?;
+        let again = !complete(sound.list())?.is_empty();
+        Ok(Arc::new(Self { sound, bug, again }))
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -118,6 +122,9 @@ impl SnapshotBackend for Mutant {
         if self.has(Bug::ConsumeCopies) {
             asked.then = Then::Continue;
         }
+        if self.has(Bug::IgnoresState) && asked.state == WorkState::Running {
+            asked.state = WorkState::Idle;
+        }
         if self.has(Bug::KeepsMountPoints) {
             asked.leave_out = &[];
         }
@@ -195,6 +202,7 @@ impl SnapshotBackend for Mutant {
         let mut nodes = self.sound.list().await?;
         match self.bug {
             Bug::ListsBackwards => nodes.reverse(),
+            Bug::ForgetsNode if self.again => drop(nodes.pop()),
             Bug::HidesHalfMade => {
                 let mut whole = Vec::new();
                 for node in nodes {

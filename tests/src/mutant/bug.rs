@@ -60,6 +60,8 @@ bugs! {
     SharesFiles,
     /// A snapshot changes the time of the work area that lives on.
     TouchesWork,
+    /// A snapshot is made while somebody writes, which is not declared.
+    IgnoresState,
     /// A work area that ends is copied.
     ConsumeCopies,
     /// A work area that ended is said to live on.
@@ -94,6 +96,8 @@ bugs! {
     HidesHalfMade,
     /// Nodes are listed in no order.
     ListsBackwards,
+    /// The newest node is not listed any more once the backend is opened again.
+    ForgetsNode,
     /// Measuring reads every file.
     ReadsToMeasure,
 

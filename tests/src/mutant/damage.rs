@@ -28,7 +28,8 @@ pub(super) fn damage(bug: Bug, top: &Path) {
 fn do_damage(bug: Bug, top: &Path) {
     let mut links_broken = 0;
     each(top, |path, meta| match bug {
-        Bug::LosesAttribute => lose(path, "user.mark"),
+        // One is in the trees of cases, the other in scripts.
+        Bug::LosesAttribute => ["user.mark", "user.one"].into_iter().for_each(|name| lose(path, name)),
         Bug::LosesCapability => lose(path, "security.capability"),
         Bug::LosesAcl => {
             lose(path, "system.posix_acl_access");

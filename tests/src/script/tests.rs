@@ -11,11 +11,9 @@ use rustix::fs::FileType;
 
 use super::machine::action;
 use super::world::World;
-use super::{Action, Attempt, How, Missing, Step, generate, parse, search, shrink};
+use super::{Action, Attempt, How, Missing, Stage, Step, generate, parse, search, shrink};
 use crate::edit::Edit;
-use faulty::{Bug, Faulty};
-
-mod faulty;
+use crate::mutant::{Bug, Mutant};
 
 #[test]
 fn a_seed_is_a_script_and_a_shorter_one_is_its_beginning() {
@@ -164,13 +162,20 @@ fn written(script: &[Step]) -> String {
     script.iter().map(|step| format!("{step}\n")).collect()
 }
 
+/// A stage at an empty directory, for the backend that copies, with a bug.
+fn stage(folder: &Path, bug: Bug) -> Stage {
+    let root = folder.join("root");
+    std::fs::create_dir(&root).unwrap();
+    Stage::new(move || Mutant::open(&mocker_backend_copy::DRIVER, &root, bug), folder.join("plain"))
+}
+
 #[test]
 fn a_long_script_that_finds_a_lost_attribute_is_made_short() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let script = generate(3, 1000);
-    Faulty::stage(folder.path(), Bug::None).play(&script).unwrap();
+    stage(folder.path(), Bug::None).play(&script).unwrap();
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let forgetful = Faulty::stage(folder.path(), Bug::ForgetsAttribute);
+    let forgetful = stage(folder.path(), Bug::LosesAttribute);
     let failure = forgetful.play(&script).unwrap_err();
     assert!(failure.what.contains("user.one"), "{failure}");
     let found = shrink(&forgetful, &script, failure);
@@ -185,7 +190,7 @@ fn a_long_script_that_finds_a_lost_attribute_is_made_short() {
 #[test]
 fn a_backend_without_a_bug_passes() {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let tally = search(&Faulty::stage(folder.path(), Bug::None), 1, 20).unwrap();
+    let tally = search(&stage(folder.path(), Bug::None), 1, 20).unwrap();
     assert!(tally.commits > 20 && tally.attempts > 100 && tally.reopened > 20, "{tally:?}");
 }
 
@@ -194,15 +199,14 @@ fn a_backend_without_a_bug_passes() {
 #[track_caller]
 fn finds(bug: Bug, most: usize, told: &str) {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let stage = Faulty::stage(folder.path(), bug);
-    let found = search(&stage, 1, 100).unwrap_err();
+    let found = search(&stage(folder.path(), bug), 1, 100).unwrap_err();
     assert!(found.failure.what.contains(told), "{found}");
     assert!(found.script.len() <= most, "{found}");
     let read = parse(&found.to_string()).unwrap();
     assert_eq!(read, found.script);
     // On a backend that has seen nothing else.
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let again = Faulty::stage(folder.path(), bug).play(&read).unwrap_err();
+    let again = stage(folder.path(), bug).play(&read).unwrap_err();
     assert_eq!(again.steps, found.failure.steps);
     assert!(again.what.contains(told), "{again}");
 }
@@ -229,7 +233,7 @@ fn a_node_that_is_forgotten_when_the_backend_is_opened_again_is_found() {
 
 #[test]
 fn an_error_of_the_wrong_kind_is_found() {
-    finds(Bug::WrongKind, 2, "must fail as InvalidInput, and failed as Unsupported");
+    finds(Bug::WrongKind, 2, "must fail as NotFound, and failed as Io");
 }
 
 #[test]
@@ -244,5 +248,5 @@ fn a_snapshot_that_is_not_declared_and_made_is_found() {
 
 #[test]
 fn a_lost_attribute_is_found() {
-    finds(Bug::ForgetsAttribute, 2, "user.one");
+    finds(Bug::LosesAttribute, 2, "user.one");
 }
