@@ -7,7 +7,9 @@ use std::process::Command;
 /// Where distributions put it.
 const PLACES: [&str; 4] = ["/bin/busybox", "/usr/bin/busybox", "/usr/sbin/busybox", "/sbin/busybox"];
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+/// Mallory is somebody who may log in, and has no rights.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n\
+                      mallory:x:4711:4711::/:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
 /// Fills an empty directory.

@@ -48,6 +48,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("machine", machine::cases()),
         Area::new("nodes", nodes::cases()),
         Area { name: "half_made", cases: nodes::half_made::cases(), applies: nodes::half_made::applies },
+        Area { name: "nested", cases: commit::nested::cases(), applies: btrfs_only::applies },
         Area { name: "btrfs_only", cases: btrfs_only::cases(), applies: btrfs_only::applies },
         Area { name: "overlay_only", cases: overlay_only::cases(), applies: overlay_only::applies },
         // These make their own file systems, and say the same in every lane.

@@ -12,7 +12,7 @@ mod convert;
 mod cost;
 mod flat;
 mod instructions;
-mod nested;
+pub(crate) mod nested;
 mod pause;
 mod refused;
 mod running;
@@ -33,7 +33,6 @@ pub(crate) fn cases() -> Vec<Case> {
         cost::cases,
         flat::cases,
         instructions::cases,
-        nested::cases,
         running::cases,
         pause::cases,
         squash::cases,

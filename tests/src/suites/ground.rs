@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::fixture::Fixture;
 use crate::lane;
+use crate::nodes::Nodes;
 
 use crate::suites::background::{self, End};
 
@@ -36,6 +38,23 @@ impl<'a> Ground<'a> {
     /// An ext4, on which a root needs a pool.
     pub(crate) fn ext4(fixture: &'a Fixture, mebibytes: u64) -> Self {
         Self::make(fixture, "mkfs.ext4", mebibytes)
+    }
+
+    /// One with a store of the least size on it, to be filled up.
+    pub(crate) fn small_store(fixture: &'a Fixture) -> Self {
+        let has_pool = fixture.lane().has_pool();
+        let ground = Self::of_lane(fixture, if has_pool { 600 } else { 160 });
+        if has_pool {
+            ground.run(&["pool", "create", "--size", "160M"]).ok();
+        }
+        ground
+    }
+
+    /// The lane's backend on that root.
+    pub(crate) fn nodes(&self) -> Nodes {
+        let root = self.root();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).unwrap();
+        Nodes::of((self.fixture.lane().driver().open)(&root).unwrap())
     }
 
     fn make(fixture: &'a Fixture, program: &str, mebibytes: u64) -> Self {

@@ -26,14 +26,8 @@ pub(super) fn cases() -> Vec<Case> {
 /// A small btrfs, and the lane's backend on it: in a pool, which keeps its metadata
 /// once, or on the file system itself, where it is kept twice (`DUP`).
 fn small(fixture: &Fixture) -> (Ground<'_>, Nodes) {
-    let has_pool = fixture.lane().has_pool();
-    let ground = Ground::of_lane(fixture, if has_pool { 600 } else { 160 });
-    if has_pool {
-        ground.run(&["pool", "create", "--size", "160M"]).ok();
-    } else {
-        std::fs::create_dir(ground.root()).unwrap();
-    }
-    let nodes = Nodes::of((fixture.lane().driver().open)(&ground.root()).unwrap());
+    let ground = Ground::small_store(fixture);
+    let nodes = ground.nodes();
     (ground, nodes)
 }
 
@@ -109,7 +103,7 @@ fn m5_full_metadata_is_said_to_be_that_with_advice(fixture: &Fixture) {
     for (what, outcome) in [("create", made), ("admit", complete(nodes.backend.admit(0)))] {
         let said = refused(what, outcome, &[ErrorKind::NoSpace]);
         assert!(said.contains("the metadata of the btrfs is full") && said.contains("mocker rm"), "{said}");
-        assert!(said.contains("'btrfs balance start -dusage=5 /"), "{what}: no advice: {said}");
+        assert!(said.contains("'btrfs balance start -dusage=5 \"/"), "{what}: no advice: {said}");
         take(&said);
     }
     same("the layer", &before, &tip_of(&nodes, &base));

@@ -8,13 +8,13 @@ use crate::cases;
 use crate::fixture::Fixture;
 use crate::harness::Case;
 use crate::oracle;
-use mocker_core::backend::Nested;
 
 use super::worked;
 use crate::suites::living;
 
-// Where none can be made inside there is nothing to prove but that, which S11 and the area `declared` do.
-pub(super) fn cases() -> Vec<Case> {
+/// For the lanes of btrfs alone: that none can be made elsewhere, or what becomes of
+/// them, is for S11 and the area `declared` to say.
+pub(crate) fn cases() -> Vec<Case> {
     cases![
         nested_subvolumes_refuse_a_commit_by_their_paths,
         flattened_subvolumes_keep_all_that_is_in_them,
@@ -22,10 +22,6 @@ pub(super) fn cases() -> Vec<Case> {
         a_subvolume_that_went_again_refuses_nothing,
         a_container_with_subvolumes_can_be_removed,
     ]
-}
-
-fn has_subvolumes(fixture: &Fixture) -> bool {
-    fixture.capabilities().nested == Nested::Flattened
 }
 
 #[track_caller]
@@ -56,9 +52,6 @@ fn make(fixture: &Fixture) -> [&'static str; 4] {
 }
 
 fn nested_subvolumes_refuse_a_commit_by_their_paths(fixture: &Fixture) {
-    if !has_subvolumes(fixture) {
-        return;
-    }
     let paths = make(fixture);
     let (state, tree) = (fixture.state(), oracle::look(&fixture.tree("work")));
     for target in [&["work"][..], &["work", "base"], &["work", "other"]] {
@@ -74,9 +67,6 @@ fn nested_subvolumes_refuse_a_commit_by_their_paths(fixture: &Fixture) {
 }
 
 fn flattened_subvolumes_keep_all_that_is_in_them(fixture: &Fixture) {
-    if !has_subvolumes(fixture) {
-        return;
-    }
     make(fixture);
     let before = oracle::look(&fixture.tree("work"));
     fixture.ok(&["commit", "--flatten-subvolumes", "work", "flat"]);
@@ -97,9 +87,6 @@ fn flattened_subvolumes_keep_all_that_is_in_them(fixture: &Fixture) {
 }
 
 fn subvolumes_of_a_running_container_are_not_flattened(fixture: &Fixture) {
-    if !has_subvolumes(fixture) {
-        return;
-    }
     fixture.image("base");
     let job = living::start(fixture, &[], living::UNTIL_ENDED);
     btrfs(&["subvolume", "create"], &[&fixture.tree("work").join("nested")]);
@@ -116,9 +103,6 @@ fn subvolumes_of_a_running_container_are_not_flattened(fixture: &Fixture) {
 }
 
 fn a_subvolume_that_went_again_refuses_nothing(fixture: &Fixture) {
-    if !has_subvolumes(fixture) {
-        return;
-    }
     worked(fixture, "true");
     let nested = fixture.tree("work").join("nested");
     btrfs(&["subvolume", "create"], &[&nested]);
@@ -130,9 +114,6 @@ fn a_subvolume_that_went_again_refuses_nothing(fixture: &Fixture) {
 }
 
 fn a_container_with_subvolumes_can_be_removed(fixture: &Fixture) {
-    if !has_subvolumes(fixture) {
-        return;
-    }
     make(fixture);
     let work = fixture.tree("work");
     fixture.ok(&["rm", "work"]);

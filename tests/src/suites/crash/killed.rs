@@ -30,14 +30,6 @@ const SLEEP: &str = "echo here > /made; sleep 98761 & exec sleep 98762";
 const SLEEP_AS_USER: &str =
     "echo here > /made; exec su mallory -s /bin/sh -c 'sleep 98763 & exec sleep 98764'";
 
-fn image(fixture: &Fixture) {
-    let passwd = fixture.rootfs().join("etc/passwd");
-    let mut text = std::fs::read_to_string(&passwd).unwrap();
-    text.push_str("mallory:x:4711:4711::/:/bin/sh\n");
-    std::fs::write(passwd, text).unwrap();
-    fixture.image("base");
-}
-
 /// Starts a command in a container, and comes back when its processes sleep.
 fn sleeping(fixture: &Fixture, words: &[&str]) -> Job {
     let job = background::start(&mut background::mocker(fixture, words));
@@ -65,7 +57,7 @@ fn assert_killed(fixture: &Fixture, name: &str) {
 }
 
 fn kept(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let job = sleeping(fixture, &["run", "--name", "work", "base", "sh", "-c", SLEEP]);
     let left = kill(fixture, job);
     next_command(fixture, &left);
@@ -76,7 +68,7 @@ fn kept(fixture: &Fixture) {
 }
 
 fn removed(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let before = fixture.state();
     let job = sleeping(fixture, &["run", "--rm", "base", "sh", "-c", SLEEP]);
     let left = kill(fixture, job);
@@ -85,7 +77,7 @@ fn removed(fixture: &Fixture) {
 }
 
 fn started(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let script = format!("test -e /go || {{ touch /go; exit 0; }}; {SLEEP}");
     fixture.ok(&["run", "--name", "work", "base", "sh", "-c", &script]);
     let job = sleeping(fixture, &["start", "work"]);
@@ -95,7 +87,7 @@ fn started(fixture: &Fixture) {
 }
 
 fn another_user(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let job = sleeping(fixture, &["run", "--name", "work", "base", "sh", "-c", SLEEP_AS_USER]);
     let left = kill(fixture, job);
     assert!(left.processes.iter().any(Process::is_alive), "the case no longer tests anything");
@@ -104,7 +96,7 @@ fn another_user(fixture: &Fixture) {
 }
 
 fn another_user_removed(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let before = fixture.state();
     let job = sleeping(fixture, &["run", "--rm", "base", "sh", "-c", SLEEP_AS_USER]);
     let left = kill(fixture, job);
@@ -114,7 +106,7 @@ fn another_user_removed(fixture: &Fixture) {
 }
 
 fn removed_next(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let before = fixture.state();
     let job = sleeping(fixture, &["run", "--name", "work", "base", "sh", "-c", SLEEP_AS_USER]);
     let left = kill(fixture, job);
@@ -126,7 +118,7 @@ fn removed_next(fixture: &Fixture) {
 }
 
 fn committed_next(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let job = sleeping(fixture, &["run", "--name", "work", "base", "sh", "-c", SLEEP_AS_USER]);
     let left = kill(fixture, job);
     fixture.ok(&["commit", "work", "base"]);
@@ -137,7 +129,7 @@ fn committed_next(fixture: &Fixture) {
 }
 
 fn the_other_one_runs_on(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let script = "while ! test -e /end; do usleep 1000; done; exit 7";
     let words = ["run", "--name", "other", "base", "sh", "-c", script];
     let other = background::start(&mut background::mocker(fixture, &words));

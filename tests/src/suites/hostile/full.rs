@@ -68,16 +68,6 @@ fn comes_back(store: &Path, before: u64) {
     wait_until("the space comes back", || ground::free(store) + SOME > before);
 }
 
-/// A store of the least size, on ground that has room for it.
-fn small_store(fixture: &Fixture) -> Ground<'_> {
-    let has_pool = fixture.lane().has_pool();
-    let ground = Ground::of_lane(fixture, if has_pool { 600 } else { 160 });
-    if has_pool {
-        ground.run(&["pool", "create", "--size", "160M"]).ok();
-    }
-    ground
-}
-
 const FILL: &str =
     "dd if=/dev/zero of=/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/more bs=4k 2>/dev/null; sync; exit 0";
 /// Files so small that some file systems keep them among their metadata, and
@@ -96,7 +86,7 @@ fn metadata(fixture: &Fixture) {
 }
 
 fn fill_store(fixture: &Fixture, script: &str) {
-    let ground = small_store(fixture);
+    let ground = Ground::small_store(fixture);
     let expected = prepared(fixture, &ground);
     ground.run(&["run", "--name", "small", "base", "sh", "-c", "echo small > /made"]).ok();
     let store = ground.store();
@@ -168,7 +158,7 @@ fn beneath(fixture: &Fixture) {
 }
 
 fn init(fixture: &Fixture) {
-    let ground = small_store(fixture);
+    let ground = Ground::small_store(fixture);
     let expected = prepared(fixture, &ground);
     let large = fixture.scratch().join("large");
     std::fs::create_dir(&large).unwrap();

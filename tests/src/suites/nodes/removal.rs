@@ -157,23 +157,11 @@ fn space(fixture: &Fixture) {
     assert_eq!(left_to_reclaim(&*nodes.backend), 0, "there is still something to reclaim");
 }
 
-/// A store of the least size, of which nobody else needs anything.
-fn small_store(fixture: &Fixture) -> Ground<'_> {
-    let has_pool = fixture.lane().has_pool();
-    let ground = Ground::of_lane(fixture, if has_pool { 600 } else { 160 });
-    if has_pool {
-        ground.run(&["pool", "create", "--size", "160M"]).ok();
-    } else {
-        std::fs::create_dir(ground.root()).unwrap();
-    }
-    ground
-}
-
 /// Also C11: what is frozen without space is whole, or not there.
 fn r9_a_node_goes_from_a_full_file_system(fixture: &Fixture) {
-    let ground = small_store(fixture);
+    let ground = Ground::small_store(fixture);
     {
-        let nodes = Nodes::of((fixture.lane().driver().open)(&ground.root()).unwrap());
+        let nodes = ground.nodes();
         let base = layer(&nodes, &Chain::EMPTY, EVERYTHING);
         let work = nodes.create(&base).unwrap();
         let fill = "dd if=/dev/zero of=fill bs=1M 2>/dev/null || dd if=/dev/zero of=more bs=4k 2>/dev/null || sync -f . || :";

@@ -27,14 +27,6 @@ const PROCESSES: &str = "
     (while :; do sleep 0.05; done) &
     exec sleep 9877";
 
-fn image(fixture: &Fixture) {
-    let passwd = fixture.rootfs().join("etc/passwd");
-    let mut text = std::fs::read_to_string(&passwd).unwrap();
-    text.push_str("mallory:x:4711:4711::/:/bin/sh\n");
-    std::fs::write(passwd, text).unwrap();
-    fixture.image("base");
-}
-
 /// Starts the container `work`, in mounts of its own where a script for them is
 /// given, and waits for all of its processes.
 fn start(fixture: &Fixture, mounts: Option<&str>) -> (Job, Vec<Process>) {
@@ -90,7 +82,7 @@ fn removed(fixture: &Fixture, job: Job, processes: &[Process], groups: &[PathBuf
 }
 
 fn r10_a_forced_removal_kills_every_process_and_takes_the_control_group_along(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let (job, processes) = start(fixture, None);
     let groups = groups(fixture);
     assert!(!groups.is_empty(), "the container has no control group");
@@ -102,7 +94,7 @@ const WITHOUT_VERSION_2: &str = "sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \\([^ ]*\\) 
      while read -r top; do umount -l \"$top\"; done";
 
 fn r10_so_it_is_in_a_hierarchy_of_version_1_or_in_none(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     let (job, processes) = start(fixture, Some(WITHOUT_VERSION_2));
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let of_freezer = |line: &str| {
@@ -116,7 +108,7 @@ fn r10_so_it_is_in_a_hierarchy_of_version_1_or_in_none(fixture: &Fixture) {
 }
 
 fn r10_a_paused_container_is_removed_as_well(fixture: &Fixture) {
-    image(fixture);
+    fixture.image("base");
     for mounts in [None, Some(WITHOUT_VERSION_2)] {
         let (job, processes) = start(fixture, mounts);
         let groups = groups(fixture);
