@@ -8,7 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicU64;
 
+use rustix::fs::{FileType, Mode};
+
 use super::*;
+use crate::error::ErrorKind;
 
 fn open(path: &Path) -> OwnedFd {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
