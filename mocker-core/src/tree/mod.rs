@@ -2,12 +2,16 @@
 //! mount points. Every path is reached through a directory descriptor, because
 //! the names in a tree are chosen by whoever made the image.
 
+pub(crate) mod attributes;
+pub(crate) mod contents;
 pub mod copy;
+pub(crate) mod failure;
 pub mod in_root;
 pub mod leave_out;
 mod protection;
 mod remove;
 mod sys;
+pub(crate) mod tasks;
 mod usage;
 
 pub use protection::{is_protected, unprotect, unprotect_entry};

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::{Failure, Job, during};
+use super::Job;
+use crate::tree::failure::{Failure, during};
 
 /// How much is written between two looks at the watcher.
 const CHUNK: u64 = 1 << 20;

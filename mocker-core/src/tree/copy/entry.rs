@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::metadata::{copy_to_entry, copy_to_file, open_quietly, sides};
-use super::{Directory, Failure, Job, during, lock};
+use super::metadata::{copy_to_entry, copy_to_file, sides};
+use super::{Directory, Job};
 use crate::error::Result;
+use crate::tree::attributes::open_quietly;
+use crate::tree::failure::{Failure, during};
+use crate::tree::tasks::lock;
 
 impl Job<'_> {
     /// Copies one entry.

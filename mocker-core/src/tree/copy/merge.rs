@@ -12,13 +12,14 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, statat};
 use rustix::io::Errno;
 
-use super::metadata::{attributes_of_entry, attributes_of_file, open_quietly, same_metadata, sides};
-use super::{Directory, Failure, Job, Task, during, lock, open_source_directory};
+use super::metadata::sides;
+use super::{Directory, Job, Task, open_source_directory};
 use crate::error::Result;
+use crate::tree::attributes::{attributes_of_entry, attributes_of_file, open_quietly, same_metadata};
+use crate::tree::contents::{Data, same_bytes};
+use crate::tree::failure::{Failure, during};
 use crate::tree::remove_tree;
-
-/// How much of two files is compared at once.
-const CHUNK: usize = 1 << 20;
+use crate::tree::tasks::lock;
 
 /// Names and types in a directory.
 pub(super) type Listing = Vec<(CString, FileType)>;
@@ -127,7 +128,12 @@ impl Job<'_> {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
             let from = open_quietly(source, name, flags).map_err(during("open"))?;
             let to = open_quietly(destination, name, flags).map_err(during("open the old"))?;
-            return Ok(attributes_of_file(&from)? == attributes_of_file(&to)? && same_bytes(&from, &to)?);
+            if attributes_of_file(&from)? != attributes_of_file(&to)? {
+                return Ok(false);
+            }
+            let size = ours.st_size.unsigned_abs();
+            let (left, right) = (Data::of(&from, size)?, Data::of(&to, size)?);
+            return same_bytes((&from, &left), (&to, &right));
         }
         if kind == FileType::Symlink {
             let read = |side| rustix::fs::readlinkat(side, name, Vec::new());
@@ -151,35 +157,6 @@ fn names_in(directory: &OwnedFd) -> Result<HashSet<CString>, Failure> {
         }
     }
     Ok(names)
-}
-
-/// Compares two files of equal length.
-fn same_bytes(one: &OwnedFd, other: &OwnedFd) -> Result<bool, Failure> {
-    let (mut left, mut right) = (vec![0; CHUNK], vec![0; CHUNK]);
-    let mut at = 0;
-    loop {
-        let length = read_full(one, &mut left, at)?;
-        if length != read_full(other, &mut right, at)? || left[..length] != right[..length] {
-            return Ok(false);
-        }
-        if length < CHUNK {
-            return Ok(true);
-        }
-        at += length as u64;
-    }
-}
-
-fn read_full(file: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Failure> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match rustix::io::pread(file, &mut buffer[filled..], at + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Failure::Kernel("read", errno)),
-        }
-    }
-    Ok(filled)
 }
 
 fn remove_old(directory: &Directory, name: &CString) -> Result<()> {

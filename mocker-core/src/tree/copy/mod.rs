@@ -8,10 +8,10 @@
 //!
 //! `data.rs` copies contents, `metadata.rs` what describes them, `entry.rs` one
 //! entry of any type, `merge.rs` finds what need not be copied because it is
-//! there already; `work.rs` is what a worker does with the queue that is in this
-//! file, `failure.rs` the words for what fails. A directory gets its owner,
-//! mode, attributes and times when the last thing in it is done: until then a
-//! set-group-id bit or a default ACL would rub off on what is made inside.
+//! there already; `work.rs` performs the tasks that are in this file. A directory
+//! gets its owner, mode, attributes and times when the last thing in it is done:
+//! until then a set-group-id bit or a default ACL would rub off on what is made
+//! inside.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -19,28 +19,24 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::OFlags;
 use rustix::process::{Resource, Rlimit};
 
 use crate::error::{Error, Result};
+use crate::tree::attributes::open_quietly;
+use crate::tree::tasks::perform_all;
 
 mod data;
 mod entry;
-mod failure;
 mod merge;
 mod metadata;
 mod work;
 
-use failure::{Failure, during};
-
 /// Entries that are handed to a worker at once: enough to make the queue's
 /// lock cheap, few enough that two workers share a directory of some hundreds.
 const BATCH: usize = 32;
-
-/// More workers than this do not make a disk faster.
-const MOST_WORKERS: usize = 8;
 
 /// Watches a copy and may stop it; called from several threads.
 pub trait Progress: Sync {
@@ -142,8 +138,6 @@ fn work_through(
     let job = Job {
         progress,
         umask: metadata::umask()?,
-        queue: Mutex::new(Queue { tasks: vec![Task::List(Arc::new(top))], busy: 0, failure: None }),
-        changed: Condvar::new(),
         links: Mutex::default(),
         kept: Mutex::default(),
         reflink: AtomicBool::new(true),
@@ -153,16 +147,7 @@ fn work_through(
         reflinked: AtomicU64::new(0),
         top: destination,
     };
-    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS);
-    std::thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(|| job.work());
-        }
-        job.work();
-    });
-    if let Some(failure) = lock(&job.queue).failure.take() {
-        return Err(failure);
-    }
+    perform_all(vec![Task::List(Arc::new(top))], |task, buffer| job.perform(task, buffer))?;
     progress.entries(1)?;
     Ok(Copied {
         entries: job.entries.load(Ordering::Relaxed),
@@ -203,7 +188,7 @@ fn identity(directory: impl std::os::fd::AsFd) -> rustix::io::Result<(u64, u64)>
 }
 
 fn open_source_directory(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
-    metadata::open_quietly(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)
+    open_quietly(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)
 }
 
 /// A directory that is being copied; finished when the last task lets go.
@@ -240,17 +225,9 @@ enum Task {
     Copy(Arc<Directory>, Vec<CString>),
 }
 
-struct Queue {
-    tasks: Vec<Task>,
-    busy: usize,
-    failure: Option<Error>,
-}
-
 struct Job<'a> {
     progress: &'a dyn Progress,
     umask: u32,
-    queue: Mutex<Queue>,
-    changed: Condvar,
     /// The first place of each inode that has several names.
     links: Mutex<HashMap<(u64, u64), PathBuf>>,
     /// Of those, which inode of the destination already was the same.
@@ -261,11 +238,6 @@ struct Job<'a> {
     bytes: AtomicU64,
     reflinked: AtomicU64,
     top: BorrowedFd<'a>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A worker that panicked left nothing half-changed: each change is one push or one insert.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

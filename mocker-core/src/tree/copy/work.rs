@@ -1,47 +1,16 @@
-//! What each worker does: takes tasks from the queue until there are none and
-//! nobody can make new ones.
+//! What each task does, and the tasks that it makes.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::{BATCH, Directory, Job, Task, identity, lock, metadata, open_source_directory};
+use super::{BATCH, Directory, Job, Task, identity, metadata, open_source_directory};
 use crate::error::{Error, Result};
 
 impl Job<'_> {
-    pub(super) fn work(&self) {
-        let mut buffer = Vec::new();
-        let mut queue = lock(&self.queue);
-        loop {
-            if queue.failure.is_some() {
-                queue.tasks.clear();
-                return;
-            }
-            // The newest task first: depth before breadth keeps few directories open.
-            if let Some(task) = queue.tasks.pop() {
-                queue.busy += 1;
-                drop(queue);
-                let outcome = self.perform(task, &mut buffer);
-                queue = lock(&self.queue);
-                queue.busy -= 1;
-                match outcome {
-                    Ok(more) => queue.tasks.extend(more),
-                    Err(error) => {
-                        queue.failure.get_or_insert(error);
-                    }
-                }
-                self.changed.notify_all();
-            } else if queue.busy == 0 {
-                return;
-            } else {
-                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-    }
-
-    fn perform(&self, task: Task, buffer: &mut Vec<u8>) -> Result<Vec<Task>> {
+    pub(super) fn perform(&self, task: Task, buffer: &mut Vec<u8>) -> Result<Vec<Task>> {
         match task {
             Task::List(directory) => {
                 let tasks = self.list(&directory)?;

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 
 /// A failure on one entry, before its path is known.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// A kernel call failed.
     Kernel(&'static str, rustix::io::Errno),
     /// An extended attribute cannot be set.
@@ -19,7 +19,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn into_error(self, path: &Path) -> Error {
+    pub(crate) fn into_error(self, path: &Path) -> Error {
         let shown = crate::image::printable(&path.to_string_lossy());
         match self {
             Self::Kernel(operation, errno) => {
@@ -55,6 +55,6 @@ impl Failure {
 }
 
 /// For `map_err`: names the operation.
-pub(super) fn during(operation: &'static str) -> impl Fn(rustix::io::Errno) -> Failure {
+pub(crate) fn during(operation: &'static str) -> impl Fn(rustix::io::Errno) -> Failure {
     move |errno| Failure::Kernel(operation, errno)
 }
