@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
-    WorkState, blocking,
+    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, Usage, WorkState, blocking,
 };
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
@@ -369,6 +369,15 @@ impl SnapshotBackend for Btrfs {
     async fn rootfs(&self, node: Node, _base: &Chain, access: Access) -> Result<Rootfs> {
         let this = self.clone();
         blocking(move || Ok(Rootfs::Directory(this.rootfs_now(node, access)?))).await
+    }
+
+    async fn observe(&self, look: Look<'_>) -> Result<Observed> {
+        let (this, node, state) = (self.clone(), look.node, look.state);
+        blocking(move || {
+            let view = Rootfs::Directory(this.rootfs_now(node, Access::Read)?);
+            Ok(Observed { view, candidates: Candidates::ALL, frozen: state == WorkState::Idle })
+        })
+        .await
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
-    WorkState, blocking,
+    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, Usage, WorkState, blocking,
 };
 use mocker_core::numbered::Numbered;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
@@ -16,6 +16,8 @@ use mocker_core::{
     Capabilities, CommitConsistency, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup, LayerId,
     Nested, NodeId, OverlayMarks, RenameDir, Result, Sparse, WorkId, tree,
 };
+
+use crate::equal;
 
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
@@ -80,15 +82,26 @@ impl Copies {
     fn create_now(&self, work: WorkId, base: Option<LayerId>) -> Result<()> {
         match base {
             None => self.nodes.make_tree(work.0, |_| Ok(())),
-            Some(layer) => self.copy(layer.0, work.0, &[]),
+            Some(layer) => {
+                self.copy(layer.0, work.0, &[], || Ok(()))?;
+                // From here on, what changes in it is younger than this.
+                equal::mark(&self.nodes, work.0, layer.0)
+            }
         }
     }
 
     /// Makes the node `to` with a copy of the tree of `from`, without what is to
-    /// be left out.
-    fn copy(&self, from: NodeId, to: NodeId, targets: &[LeaveOut]) -> Result<()> {
+    /// be left out; `begin` is called before anything is read.
+    fn copy(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        targets: &[LeaveOut],
+        begin: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let source = self.nodes.open_tree(from)?;
         self.nodes.make_tree(to, |destination| {
+            begin()?;
             let copied = copy_tree(source.as_fd(), destination, &Unwatched)
                 .map_err(|error| error.context(format_args!("cannot copy node {from}")))?;
             mocker_core::story!(
@@ -115,7 +128,12 @@ impl Copies {
                 format!("work area {work} cannot be copied while somebody writes into it"),
             ));
         }
-        self.copy(work.0, spare, &order.leave_out)?;
+        // Of a paused container, what a process has mapped may change without getting younger.
+        let mark = || match order.state {
+            WorkState::Idle => equal::mark(&self.nodes, spare, work.0),
+            _ => Ok(()),
+        };
+        self.copy(work.0, spare, &order.leave_out, mark)?;
         Ok(Sealed { layer: LayerId(spare), work: Some(work) })
     }
 }
@@ -192,6 +210,19 @@ impl SnapshotBackend for Copies {
             Ok(Rootfs::Directory(this.nodes.tree(node.id())))
         })
         .await
+    }
+
+    async fn observe(&self, look: Look<'_>) -> Result<Observed> {
+        let view = self.rootfs(look.node, look.base, Access::Read).await?;
+        let this = self.clone();
+        let (node, since) = (look.node, look.since);
+        let unchanged_before = blocking(move || match since {
+            Some(layer) => equal::since(&this.nodes, node.id(), layer.0),
+            None => Ok(None),
+        })
+        .await?;
+        let candidates = Candidates::Everything { unchanged_before };
+        Ok(Observed { view, candidates, frozen: look.state == WorkState::Idle })
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

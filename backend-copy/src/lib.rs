@@ -9,5 +9,6 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod equal;
 
 pub use backend::{Copies, DRIVER};

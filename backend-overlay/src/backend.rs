@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Chain, Driver, Node, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage,
-    WorkState, blocking,
+    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, Usage, WorkState, blocking,
 };
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
@@ -174,6 +174,11 @@ impl SnapshotBackend for Overlay {
             }
         };
         Ok(Rootfs::Overlay(plan))
+    }
+
+    async fn observe(&self, look: Look<'_>) -> Result<Observed> {
+        let view = self.rootfs(look.node, look.base, Access::Read).await?;
+        Ok(Observed { view, candidates: Candidates::ALL, frozen: look.state == WorkState::Idle })
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

@@ -31,9 +31,10 @@ use async_trait::async_trait;
 
 pub use crate::blocking::{blocking, complete};
 pub use crate::capability::{
-    Capabilities, CommitConsistency, CommitCost, CopyupUnit, FdCoherence, HardlinkCopyup, Layers, Nested,
-    OverlayMarks, Reclaim, RenameDir, Sparse, Views,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, DiffCost, FdCoherence, HardlinkCopyup, Layers,
+    Nested, OverlayMarks, Reclaim, RenameDir, Sparse, Views,
 };
+pub use crate::change::{Candidate, Candidates, Look, Observed};
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::id::{Chain, LayerId, Node, NodeId, WorkId};
 pub use crate::tree::leave_out::LeaveOut;
@@ -151,6 +152,23 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   declares can be opened; one more layer is [`ErrorKind::Unsupported`]
     ///   here, or when the plan is mounted, and the message says the limit (M2).
     async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs>;
+
+    /// Names a tree for being compared with a layer beneath it, and the places
+    /// where it may differ.
+    ///
+    /// - Every place where the two trees differ is a candidate, or lies beneath
+    ///   one that only one of them has or that is said to differ beneath; every
+    ///   name of an inode that changed is one, except names that still lead to
+    ///   the layer's file where [`HardlinkCopyup::Break`] is declared. More may
+    ///   be named: the comparison is core's (D15).
+    /// - What it costs is declared in [`Capabilities::diff_cost`] (D1).
+    /// - A running container is not disturbed: it writes on, and nothing that it
+    ///   has for writing is mounted a second time (D11).
+    /// - [`Observed::frozen`] is said only of a view that nobody can change;
+    ///   [`Look::scratch`] is there to be made into one (D11).
+    /// - A node that does not exist is [`ErrorKind::NotFound`] (A4). Where
+    ///   `since` is `None`, or of no help any more, every place is named (D16).
+    async fn observe(&self, look: Look<'_>) -> Result<Observed>;
 
     /// How many bytes the node occupies.
     ///

@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub commit_running: CommitConsistency,
     /// What a commit of a stopped container writes.
     pub commit_cost: CommitCost,
+    /// What finding the changes of a work area or of a version reads (D1).
+    pub diff_cost: DiffCost,
     /// What happens to volumes that a container made inside its own tree.
     pub nested: Nested,
     /// Who frees the space of deleted nodes.
@@ -85,6 +87,15 @@ pub enum CommitCost {
     /// No file data, however much was changed, once that is on the disk.
     Constant,
     /// The whole tree, as far as the file system cannot share it.
+    Tree,
+}
+
+/// What finding changes reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiffCost {
+    /// What was changed, and the directories that it lies in.
+    Changes,
+    /// Every entry of both trees.
     Tree,
 }
 
@@ -186,6 +197,7 @@ impl Capabilities {
             views: Views::Plain,
             commit_running: CommitConsistency::Stopped,
             commit_cost: CommitCost::Tree,
+            diff_cost: DiffCost::Tree,
             nested: Nested::Impossible,
             reclaim: Reclaim::Backend,
             max_depth: None,
@@ -225,6 +237,13 @@ impl Capabilities {
     #[must_use]
     pub const fn commit_cost(mut self, cost: CommitCost) -> Self {
         self.commit_cost = cost;
+        self
+    }
+
+    /// Sets [`Capabilities::diff_cost`].
+    #[must_use]
+    pub const fn diff_cost(mut self, cost: DiffCost) -> Self {
+        self.diff_cost = cost;
         self
     }
 

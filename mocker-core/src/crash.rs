@@ -28,6 +28,8 @@ pub const POINTS: &[&str] = &[
     "convert.after-intent",
     "convert.after-copy",
     "convert.after-commit-point",
+    "diff.after-intent",
+    "diff.after-comparison",
     "rm.before-commit-point",
     "rm.after-commit-point",
     "rm.after-delete",

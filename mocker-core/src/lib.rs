@@ -12,6 +12,7 @@
 pub mod backend;
 mod blocking;
 mod capability;
+pub mod change;
 pub mod crash;
 pub mod engine;
 mod error;
@@ -26,8 +27,8 @@ pub mod tree;
 
 pub use backend::SnapshotBackend;
 pub use capability::{
-    Capabilities, CommitConsistency, CommitCost, CopyupUnit, FdCoherence, HardlinkCopyup, Layers, Nested,
-    OverlayMarks, Reclaim, RenameDir, Sparse, Views,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, DiffCost, FdCoherence, HardlinkCopyup, Layers,
+    Nested, OverlayMarks, Reclaim, RenameDir, Sparse, Views,
 };
 pub use error::{Error, ErrorKind, Result, kind_of};
 pub use id::{Chain, LayerId, Node, NodeId, WorkId};

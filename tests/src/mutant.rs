@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Capabilities, Chain, CommitCost, Driver, HardlinkCopyup, Node, NodeId, Reclaimed, RenameDir,
-    Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage, WorkId, WorkState, complete,
+    Access, Capabilities, Chain, CommitCost, Driver, HardlinkCopyup, Look, Node, NodeId, Observed, Reclaimed,
+    RenameDir, Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage, WorkId, WorkState, complete,
 };
 use mocker_core::{Error, ErrorKind, Result};
 
@@ -173,6 +173,10 @@ impl SnapshotBackend for Mutant {
             _ => access,
         };
         self.told(self.sound.rootfs(node, base, access).await)
+    }
+
+    async fn observe(&self, look: Look<'_>) -> Result<Observed> {
+        self.sound.observe(look).await
     }
 
     async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mocker_backend_plain::Plain;
 use mocker_core::backend::{
-    Access, Chain, Driver, Node, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then, Usage, WorkState,
-    blocking,
+    Access, Chain, Driver, Look, Node, Observed, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then,
+    Usage, WorkState, blocking,
 };
 use mocker_core::{Capabilities, Error, ErrorKind, LayerId, NodeId, Result, WorkId};
 
@@ -96,6 +96,10 @@ impl SnapshotBackend for Broken {
 
     async fn rootfs(&self, node: Node, base: &Chain, access: Access) -> Result<Rootfs> {
         self.0.rootfs(node, base, access).await
+    }
+
+    async fn observe(&self, look: Look<'_>) -> Result<Observed> {
+        self.0.observe(look).await
     }
 
     async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {

@@ -22,6 +22,7 @@ use crate::store::{Durability, Store, container, image, node};
 mod command;
 mod commit;
 mod convert;
+mod diff;
 mod forget;
 mod host_files;
 mod init;
@@ -39,6 +40,7 @@ mod tag;
 mod undeclared;
 
 pub use command::shown as shown_command;
+pub use diff::{Diff, DiffRequest, Side};
 pub use init::check_source;
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::{CommitRequest, ConvertRequest, Engine, Options, Progress, RunRequest, Squash};
 use crate::backend::{
-    Access, Capabilities, Chain, CommitConsistency, Driver, LayerId, Nested, Node, NodeId, Probe, Reclaimed,
-    Rootfs, Seal, Sealed, SnapshotBackend, Usage, WorkId, complete,
+    Access, Capabilities, Chain, CommitConsistency, Driver, LayerId, Look, Nested, Node, NodeId, Observed,
+    Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Usage, WorkId, complete,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, fresh_container_id, fresh_image_id};
@@ -92,6 +92,10 @@ impl SnapshotBackend for Declares {
 
     async fn rootfs(&self, _node: Node, _base: &Chain, _access: Access) -> Result<Rootfs> {
         reached("rootfs")
+    }
+
+    async fn observe(&self, _look: Look<'_>) -> Result<Observed> {
+        reached("observe")
     }
 
     async fn usage(&self, _node: Node, _base: &Chain) -> Result<Usage> {

@@ -226,6 +226,21 @@ pub fn version_layer(connection: &Connection, id: &str, number: u32) -> Result<O
         .map_err(sql)
 }
 
+/// The number of the version before one; `None` where there is none whose tree
+/// is left.
+///
+/// # Errors
+/// Those of the database.
+pub fn version_before(connection: &Connection, id: &str, number: u32) -> Result<Option<u32>> {
+    connection
+        .prepare_cached(
+            "SELECT max(number) FROM version WHERE image = ?1 AND number < ?2 AND layer IS NOT NULL",
+        )
+        .map_err(sql)?
+        .query_row(params![id, number], |row| row.get(0))
+        .map_err(sql)
+}
+
 /// All images, newest version first.
 ///
 /// # Errors

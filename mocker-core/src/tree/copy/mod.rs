@@ -174,7 +174,7 @@ pub fn copy_directory_metadata(
 /// A deep tree needs two descriptors for each level. What the hard limit
 /// allows is ours to take; without it a very deep tree fails with a clear
 /// error.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(errno) = rustix::process::setrlimit(Resource::Nofile, raised) {

@@ -68,6 +68,15 @@ pub(super) static FIELDS: &[Field] = &[
         read: |of| word(of.commit_cost),
     },
     Field {
+        name: "diff_cost",
+        about: "What finding the changes of a container or of a version reads.",
+        values: &[
+            ("Tree", "Every entry of both trees."),
+            ("Changes", "What was changed, and the directories that it lies in."),
+        ],
+        read: |of| word(of.diff_cost),
+    },
+    Field {
         name: "nested",
         about: "What happens to volumes that a container made inside its own tree.",
         values: &[
