@@ -9,8 +9,8 @@ use mocker_core::backend::Driver;
 
 use crate::Program;
 use crate::commands::{
-    backends, commit, completions, conformance, convert, images, init, logs, pool, ps, reclaim, rm, run,
-    start, tag,
+    backends, commit, completions, conformance, convert, diff, images, init, logs, pool, ps, reclaim, rm,
+    run, start, tag,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   mocker init ./rootfs --name base            an image out of a directory
   mocker run --name work base sh              a command in a container of it
+  mocker diff work                            what the command changed
   mocker commit -m 'what I did' work base     one more version of the image
   mocker run --rm base ls /                   a container that goes when it is done
   mocker rm work base                         away with both
@@ -89,6 +90,7 @@ pub(crate) enum Verb {
     Ps(ps::Args),
     Logs(logs::Args),
     Commit(commit::Args),
+    Diff(diff::Args),
     Tag(tag::Args),
     Rm(rm::Args),
     Convert(convert::Args),

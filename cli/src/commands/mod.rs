@@ -5,6 +5,7 @@ pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod convert;
+pub(crate) mod diff;
 pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod logs;
@@ -32,6 +33,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Ps(verb) => verb.perform(args),
         Verb::Logs(verb) => verb.perform(args),
         Verb::Commit(verb) => verb.perform(args),
+        Verb::Diff(verb) => verb.perform(args),
         Verb::Tag(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),

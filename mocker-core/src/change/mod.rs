@@ -33,9 +33,10 @@ pub struct Look<'a> {
     pub since: Option<LayerId>,
     /// What the engine's lease says about the container.
     pub state: WorkState,
-    /// A fresh number, in case the tree must be frozen to be looked at. The
-    /// engine deletes the node when it is done, whether it was made or not.
-    pub scratch: NodeId,
+    /// A fresh number, in case the tree must be frozen to be looked at; there
+    /// is one where the state is not idle. The engine deletes the node when it is
+    /// done, whether it was made or not.
+    pub scratch: Option<NodeId>,
 }
 
 /// A tree to be compared, and where to look in it.

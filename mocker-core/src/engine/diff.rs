@@ -14,7 +14,7 @@ use crate::backend::{
 use crate::change::{self, Change, Comparison, Kind};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, printable};
+use crate::image::{CONTAINER_PREFIX, Config, IMAGE_PREFIX, printable};
 use crate::mount::View;
 use crate::store::container::Container;
 use crate::store::image::Image;
@@ -45,6 +45,8 @@ pub struct Diff {
     pub frozen: bool,
     /// The changes, in the order of their paths.
     pub changes: Vec<Change>,
+    /// What the user should know, such as volumes that the image declares.
+    pub notes: Vec<String>,
 }
 
 /// A tree that was compared.
@@ -80,9 +82,10 @@ struct Tree {
     node: Node,
     base: Chain,
     state: WorkState,
-    /// A number for a frozen copy; only a work area may need one.
-    scratch: NodeId,
+    /// A number for a frozen copy, of a tree that somebody may be changing.
+    scratch: Option<NodeId>,
     leave_out: Vec<LeaveOut>,
+    note: Option<String>,
 }
 
 impl Tree {
@@ -93,8 +96,9 @@ impl Tree {
             node: Node::Layer(layer),
             base: node::chain(connection, layer)?,
             state: WorkState::Idle,
-            scratch: layer.0,
+            scratch: None,
             leave_out: Vec::new(),
+            note: None,
         })
     }
 
@@ -110,8 +114,9 @@ impl Tree {
             node: Node::Work(this.work),
             base: node::chain(connection, this.base)?,
             state: if this.lease.is_some() { WorkState::Running } else { WorkState::Idle },
-            scratch: this.work.0,
+            scratch: None,
             leave_out: this.leave_out.clone(),
+            note: volumes(&this.config),
         })
     }
 
@@ -127,7 +132,9 @@ impl Tree {
         self.base.layers().iter().try_for_each(|layer| node::pin(tx, intent, layer.0))?;
         if let Node::Work(work) = self.node {
             node::pin(tx, intent, work.0)?;
-            self.scratch = node::allocate(tx, intent, &self.backend)?;
+        }
+        if self.state != WorkState::Idle {
+            self.scratch = Some(node::allocate(tx, intent, &self.backend)?);
         }
         Ok(())
     }
@@ -163,7 +170,9 @@ impl Engine {
         for tree in from.iter().chain([&to]) {
             frozen &= self.is_as_it_was(tree)?;
         }
-        Ok(Diff { from: from.map(|tree| tree.side), to: to.side, frozen, changes })
+        let notes =
+            [from.as_ref(), Some(&to)].into_iter().flatten().filter_map(|tree| tree.note.clone()).collect();
+        Ok(Diff { from: from.map(|tree| tree.side), to: to.side, frozen, changes, notes })
     }
 
     async fn compare(&self, from: Option<&Tree>, to: &Tree) -> Result<(Vec<Change>, bool)> {
@@ -194,6 +203,12 @@ impl Engine {
         };
         if ancestor.is_none() {
             candidates = Candidates::ALL;
+        }
+        match &candidates {
+            Candidates::Everything { .. } => crate::story!("comparing everything in the two trees"),
+            Candidates::Paths(paths) => {
+                crate::story!("looking at the {} places that may differ", paths.len());
+            }
         }
         let holes = from_keeps && to_keeps;
         let from_targets = from.map(|from| from.leave_out.clone()).unwrap_or_default();
@@ -260,6 +275,17 @@ fn sides(connection: &Connection, request: &DiffRequest) -> Result<(Option<Tree>
         Subject::Version(image) => before(connection, image, &tree.base)?,
     };
     Ok((before, tree))
+}
+
+/// In Docker a volume is mounted over what the image has there.
+fn volumes(config: &Config) -> Option<String> {
+    let declared: Vec<_> = config.volumes.keys().map(|path| printable(path)).collect();
+    (!declared.is_empty()).then(|| {
+        format!(
+            "the image declares volumes ({}); mocker mounts none, so what is in them is in the list",
+            declared.join(", ")
+        )
+    })
 }
 
 enum Subject {
