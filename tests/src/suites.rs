@@ -12,6 +12,7 @@ mod cli;
 mod commit;
 mod crash;
 mod declared;
+mod diff;
 mod disk;
 mod exercise;
 mod faithful;
@@ -22,7 +23,7 @@ mod hostile;
 mod living;
 mod machine;
 mod names;
-mod nodes;
+pub(crate) mod nodes;
 mod overlay_only;
 mod pool;
 mod processes;
@@ -39,6 +40,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("names", names::cases()),
         Area::new("run", run::cases()),
         Area::new("commit", commit::cases()),
+        Area::new("diff", diff::cases()),
         Area::new("declared", declared::cases()),
         Area::new("cli", cli::cases()),
         Area::new("crash", crash::cases()),

@@ -7,6 +7,8 @@ use mocker_core::backend::{Access, Chain, Driver, LayerId, Node, NodeId, Rootfs,
 use rusqlite::OptionalExtension;
 
 use crate::fixture::Fixture;
+use crate::nodes::Nodes;
+use crate::suites;
 
 impl Fixture {
     /// A directory on the host that shows the tree of a container or image as
@@ -34,6 +36,18 @@ impl Fixture {
             Rootfs::Overlay(plan) => self.show_overlay(&plan.lower),
             other => panic!("a kind of tree that the tests do not know: {other:?}"),
         }
+    }
+
+    /// Does to the tree of a container that does not run what a script of bash
+    /// says, as the container could have done it itself with more programs.
+    #[track_caller]
+    pub(crate) fn edit(&self, container: &str, script: &str) {
+        let record = self.record(container).unwrap_or_else(|| panic!("there is no '{container}'"));
+        let work = record["work"].as_u64().expect("a node's number");
+        let base = self.chain(self.number("SELECT base FROM container WHERE work = ?1", work));
+        let opened = (self.lane().driver().open)(self.root()).expect("open the backend");
+        let nodes = Nodes::of(opened);
+        suites::nodes::write(&nodes, WorkId(NodeId(work)), &base, script);
     }
 
     /// An image may have been converted to another backend than the lane's.

@@ -57,14 +57,15 @@ pub(super) fn sort_out(trees: Comparison<'_>, changes: &mut Vec<Change>, linked:
     let mut fresh = Vec::new();
     // The names of a group that did not change must have been, and must stay, one group.
     for by in [|name: &Linked| (name.to, name.from), |name: &Linked| (name.from, name.to)] {
-        let mut first: HashMap<Inode, Option<Inode>> = HashMap::new();
+        let group_of = |name: &Linked| {
+            let (inode, partner) = by(name);
+            Some((inode?.0, partner.map(|(inode, _)| inode))).filter(|_| !name.listed)
+        };
+        let most = partners(names.values().filter_map(group_of));
         for (path, name) in &mut names {
-            let (Some((inode, _)), partner) = by(name) else { continue };
-            if name.listed {
-                continue;
-            }
-            let partner = partner.map(|(inode, _)| inode);
-            if *first.entry(inode).or_insert(partner) != partner {
+            if let Some((inode, partner)) = group_of(name)
+                && most.get(&inode) != Some(&partner)
+            {
                 name.listed = true;
                 fresh.push(path.clone());
             }
@@ -83,6 +84,24 @@ pub(super) fn sort_out(trees: Comparison<'_>, changes: &mut Vec<Change>, linked:
     }
     name_others(changes, &names);
     Ok(())
+}
+
+/// For each group the one on the other side to which most of its names belong,
+/// the first of several: moving the others is the least to be told.
+fn partners(names: impl Iterator<Item = (Inode, Option<Inode>)>) -> HashMap<Inode, Option<Inode>> {
+    let mut counts: HashMap<Inode, Vec<(Option<Inode>, usize)>> = HashMap::new();
+    for (inode, partner) in names {
+        let counts = counts.entry(inode).or_default();
+        match counts.iter_mut().find(|(known, _)| *known == partner) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((partner, 1)),
+        }
+    }
+    let most = |counts: Vec<(Option<Inode>, usize)>| {
+        // Of equals `max_by_key` takes the last.
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).and_then(|(partner, _)| partner)
+    };
+    counts.into_iter().map(|(inode, counts)| (inode, most(counts))).collect()
 }
 
 /// Says of each entry in the list by which other name its inode is there when

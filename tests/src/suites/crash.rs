@@ -16,6 +16,7 @@ mod again;
 mod boot;
 mod commit;
 mod copied;
+mod diff;
 mod init;
 mod killed;
 mod rm;
@@ -31,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         run::cases,
         commit::cases,
         copied::cases,
+        diff::cases,
         rm::cases,
         killed::cases,
         twice::cases,

@@ -33,6 +33,10 @@ pub(super) fn show(changes: &[Change], raw: bool) -> Result<()> {
             }
         }
     }
+    if raw {
+        // Nothing may be taken for a colour and left out.
+        return output::bytes(std::io::stdout().lock(), &lines.out);
+    }
     output::bytes(anstream::stdout().lock(), &lines.out)
 }
 
