@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, OFlags, Stat};
 
-use super::{Aspect, What};
+use super::{Aspect, Comparison, What};
 use crate::tree::attributes::{attributes_of_entry, attributes_of_file, open_quietly};
 use crate::tree::contents::{Data, same_bytes};
 use crate::tree::failure::{Failure, during};
@@ -26,14 +26,14 @@ impl Place<'_> {
 
 /// In what two entries of one type differ, hard links aside. Of a directory it
 /// is the directory itself that is compared.
-pub(super) fn differs(one: Place<'_>, other: Place<'_>, holes: bool) -> Result<What, Failure> {
+pub(super) fn differs(one: Place<'_>, other: Place<'_>, trees: &Comparison<'_>) -> Result<What, Failure> {
     let (a, b) = (one.stat, other.stat);
     let what = What::NOTHING
         .and_if(Aspect::Mode, a.st_mode != b.st_mode)
         .and_if(Aspect::Owner, (a.st_uid, a.st_gid) != (b.st_uid, b.st_gid))
         .and_if(Aspect::Mtime, (a.st_mtime, a.st_mtime_nsec) != (b.st_mtime, b.st_mtime_nsec));
     match one.file_type() {
-        FileType::RegularFile => file(one, other, holes, what),
+        FileType::RegularFile => file(one, other, trees, what),
         FileType::Symlink => {
             let target = |place: Place<'_>| {
                 rustix::fs::readlinkat(place.directory, place.name, Vec::new())
@@ -54,7 +54,7 @@ fn entry(one: Place<'_>, other: Place<'_>, what: What) -> Result<What, Failure> 
     Ok(what.and_if(Aspect::Xattr, attributes(one)? != attributes(other)?))
 }
 
-fn file(one: Place<'_>, other: Place<'_>, holes: bool, what: What) -> Result<What, Failure> {
+fn file(one: Place<'_>, other: Place<'_>, trees: &Comparison<'_>, what: What) -> Result<What, Failure> {
     let open = |place: Place<'_>| {
         // Something else may have taken its place meanwhile: a FIFO must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -67,7 +67,7 @@ fn file(one: Place<'_>, other: Place<'_>, holes: bool, what: What) -> Result<Wha
     }
     let size = one.stat.st_size.unsigned_abs();
     let (data, other_data) = (Data::of(&left, size)?, Data::of(&right, size)?);
-    let same = same_bytes((&left, &data), (&right, &other_data))?;
+    let same = same_bytes(size, (&left, &data), (&right, &other_data), trees.one_file_system)?;
     // Another content says more than that it lies elsewhere.
-    Ok(what.and_if(Aspect::Content, !same).and_if(Aspect::Holes, same && holes && data != other_data))
+    Ok(what.and_if(Aspect::Content, !same).and_if(Aspect::Holes, same && trees.holes && data != other_data))
 }

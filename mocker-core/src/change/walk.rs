@@ -32,6 +32,9 @@ pub struct Comparison<'a> {
     /// Whether both sides keep holes, so that another place of holes is a
     /// change.
     pub holes: bool,
+    /// Whether both lie on one file system, so that what they share there need
+    /// not be read.
+    pub one_file_system: bool,
 }
 
 /// Lists in what the second tree differs from the first, looking at the
@@ -170,7 +173,7 @@ impl Walk<'_> {
             if one.file_type() == other.file_type() {
                 let changed = self.unchanged_before.is_none_or(|then| !is_before(b, then));
                 let what = if changed || !pair.trusted {
-                    differs(one, other, self.trees.holes).map_err(failed)?
+                    differs(one, other, &self.trees).map_err(failed)?
                 } else {
                     What::NOTHING
                 };

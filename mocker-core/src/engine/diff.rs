@@ -211,13 +211,14 @@ impl Engine {
             }
         }
         let holes = from_keeps && to_keeps;
+        let one_file_system = from.is_some_and(|from| from.backend == to.backend);
         let from_targets = from.map(|from| from.leave_out.clone()).unwrap_or_default();
         let to_targets = to.leave_out.clone();
         let changes = blocking(move || {
             let here = here.as_ref().map(View::open).transpose()?;
             let there = View::open(&there.view)?;
             let (from, to) = (here.as_ref().map(View::top), there.top());
-            let mut changes = change::compare(Comparison { from, to, holes }, candidates)?;
+            let mut changes = change::compare(Comparison { from, to, holes, one_file_system }, candidates)?;
             targets::forget(&mut changes, Kind::Added, &to_targets, to)?;
             if let Some(from) = from {
                 targets::forget(&mut changes, Kind::Deleted, &from_targets, from)?;

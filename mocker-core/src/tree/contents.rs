@@ -6,6 +6,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use crate::tree::failure::{Failure, during};
+use crate::tree::shared::without_shared;
 
 /// How much of two files is compared at once.
 const CHUNK: usize = 256 << 10;
@@ -59,10 +60,19 @@ impl Data {
 }
 
 /// Whether two files of equal length read the same. Only what is data in one of
-/// them is read.
-pub(crate) fn same_bytes(one: (&OwnedFd, &Data), other: (&OwnedFd, &Data)) -> Result<bool, Failure> {
+/// them is read, and of files on one file system only what they do not share.
+pub(crate) fn same_bytes(
+    size: u64,
+    one: (&OwnedFd, &Data),
+    other: (&OwnedFd, &Data),
+    one_file_system: bool,
+) -> Result<bool, Failure> {
+    let mut ranges = one.1.or(other.1);
+    if one_file_system {
+        ranges = without_shared(ranges, size, one.0, other.0);
+    }
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    for (mut at, after) in one.1.or(other.1) {
+    for (mut at, after) in ranges {
         while at < after {
             let length = CHUNK.min(usize::try_from(after - at).unwrap_or(CHUNK));
             left.resize(length, 0);
@@ -109,7 +119,7 @@ mod tests {
 
     fn same(one: &OwnedFd, other: &OwnedFd) -> (bool, bool) {
         let (left, right) = (Data::of(one, 1 << 20).unwrap(), Data::of(other, 1 << 20).unwrap());
-        (same_bytes((one, &left), (other, &right)).unwrap(), left == right)
+        (same_bytes(1 << 20, (one, &left), (other, &right), true).unwrap(), left == right)
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod in_root;
 pub mod leave_out;
 mod protection;
 mod remove;
+pub(crate) mod shared;
 mod sys;
 pub(crate) mod tasks;
 mod usage;

@@ -133,7 +133,7 @@ impl Job<'_> {
             }
             let size = ours.st_size.unsigned_abs();
             let (left, right) = (Data::of(&from, size)?, Data::of(&to, size)?);
-            return same_bytes((&from, &left), (&to, &right));
+            return same_bytes(size, (&from, &left), (&to, &right), ours.st_dev == theirs.st_dev);
         }
         if kind == FileType::Symlink {
             let read = |side| rustix::fs::readlinkat(side, name, Vec::new());

@@ -12,6 +12,7 @@ use super::{assert_told, prepare};
 pub(super) fn cases() -> Vec<Case> {
     cases![
         d4_another_content_of_the_same_length_and_second_is_told,
+        d4_one_byte_of_a_large_file_is_told_before_it_is_on_the_disk,
         d5_another_content_is_told_though_its_time_was_put_back,
         d6_an_attribute_alone_is_told,
         d7_metadata_alone_is_told_as_such,
@@ -26,6 +27,29 @@ pub(super) fn cases() -> Vec<Case> {
 fn d4_another_content_of_the_same_length_and_second_is_told(fixture: &Fixture) {
     prepare(fixture, "mkdir d; echo aaaa > d/f; touch -d @1000.2 d/f; touch -d @7 d");
     assert_told(fixture, "echo bbbb > d/f; touch -d @1000.7 d/f; touch -d @7 d", &["C /d", "C /d/f"]);
+}
+
+/// What two files share on the disk is not read; what is to replace it soon must
+/// not be taken for it.
+fn d4_one_byte_of_a_large_file_is_told_before_it_is_on_the_disk(fixture: &Fixture) {
+    prepare(
+        fixture,
+        "head -c 8M /dev/urandom > big; cp big same; touch -d @5 big same; touch -d @7 .; sync -f .",
+    );
+    let edit = |at: u64| {
+        format!(
+            "[ \"$(tail -c +{next} big | head -c 1 | od -An -tx1)\" = ' 58' ] && byte=Y || byte=X
+             printf $byte | dd of=big bs=1 seek={at} conv=notrunc status=none; touch -d @5 big
+             chmod 600 same; chmod 644 same",
+            next = at + 1
+        )
+    };
+    for at in [0, 5_000_000, (8 << 20) - 1] {
+        fixture.edit("work", &edit(at));
+        assert_eq!(fixture.ok(&["diff", "work"]), "C /big", "byte {at}");
+        fixture.ok(&["commit", "work", "base"]);
+        assert_eq!(fixture.ok(&["diff", "base"]), "C /big", "byte {at}");
+    }
 }
 
 fn d5_another_content_is_told_though_its_time_was_put_back(fixture: &Fixture) {
