@@ -23,7 +23,8 @@ stays. 'mocker backends' lists the backends.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The image: its name, its id, or the beginning of that
+    /// The image: its name, its id, or the beginning of that; with @VERSION one of its versions
+    #[arg(value_name = "IMAGE[@VERSION]")]
     image: String,
 
     /// The backend

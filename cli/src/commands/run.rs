@@ -20,6 +20,7 @@ Examples:
   mocker run --rm base 'ls -l / | wc -l'         one word with blanks goes to /bin/sh -c
   mocker run --name work -e LANG=C -w /srv base make
   tar c . | mocker run --rm base tar tv
+  mocker run --rm base@2 cat /etc/passwd         the second version of the image
   mocker run --rm ./rootfs sh                    a directory: 'mocker init' comes first
 
 The status is that of the command; 125 means that mocker failed, 126 that the command cannot be
@@ -63,8 +64,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Network::Host)]
     network: Network,
 
-    /// The image by name or id, or a directory; then the command and its arguments [default: the
-    /// image's]
+    /// The image by name or id, with @VERSION one of its versions, or a directory; then the command
+    /// and its arguments [default: the image's]
     #[arg(value_name = "IMAGE [COMMAND [ARGUMENT]...]", required = true, trailing_var_arg = true)]
     words: Vec<OsString>,
 }

@@ -16,10 +16,10 @@ use crate::engine::restack::Step;
 use crate::engine::run::refuse_running;
 use crate::engine::{CommitRequest, ConfigFrom, Created, Engine, Progress, Squash, command};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id};
+use crate::image::{Config, IMAGE_PREFIX, apply_change, fresh_image_id, refuse_version};
 use crate::store::container::Container;
 use crate::store::image::NewVersion;
-use crate::store::{Durability, container, image, journal, node, now};
+use crate::store::{Durability, container, image, journal, node, now, version};
 use crate::tree::copy::Unwatched;
 
 /// What the first transaction of a commit found.
@@ -197,13 +197,21 @@ impl Engine {
             if container.process.is_none() {
                 refuse_running(&container)?;
             }
+            if let Some(target) = &request.target {
+                refuse_version(target, "a commit always appends a version", |image, version| {
+                    format!(
+                        "'mocker commit {} {image}'; to go on from version {version}, run {image}@{version}",
+                        container.id
+                    )
+                })?;
+            }
             let target = match request.target.as_deref() {
                 None => Target::New(fresh.to_owned(), None),
                 Some(id) if id.starts_with(IMAGE_PREFIX) => Target::Append(Box::new(image::find(tx, id)?)),
                 Some(name) => Target::for_name(tx, Some(&name.parse()?), fresh)?,
             };
             target.check_backend(&container.backend)?;
-            let of_image = image::version_config(tx, &container.image, container.image_version)?;
+            let of_image = version::config(tx, &container.image, container.image_version)?;
             let (mut config, notes) = merged_config(request, &container, of_image)?;
             request.changes.iter().try_for_each(|change| apply_change(&mut config, change))?;
 
@@ -230,7 +238,7 @@ impl Engine {
 
 /// The chain that the container was made over.
 fn base_of_image(tx: &rusqlite::Transaction<'_>, this: &Container) -> Result<Chain> {
-    match image::version_layer(tx, &this.image, this.image_version)? {
+    match version::tip(tx, &this.image, this.image_version)? {
         Some(layer) => node::chain(tx, layer),
         None => Err(Error::new(
             ErrorKind::NotFound,

@@ -13,11 +13,11 @@ use crate::store::{Durability, image, journal, node, now};
 
 impl Engine {
     /// Makes an image on another backend whose layers show the same trees as
-    /// those of the current version of `request.image`, with its settings. The
-    /// image that it was made from stays.
+    /// those of the current version of `request.image`, or of the version that it
+    /// names, with its settings. The image that it was made from stays.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] for the image, [`ErrorKind::InvalidInput`] for
+    /// [`ErrorKind::NotFound`] for the image or the version, [`ErrorKind::InvalidInput`] for
     /// the backend, [`ErrorKind::Conflict`] where it is there already or the
     /// name leads to another backend, [`ErrorKind::Unsupported`] where the
     /// backend does not take so many layers, [`ErrorKind::NoSpace`],
@@ -88,7 +88,7 @@ impl Engine {
                     layer,
                     config: &from.config,
                     created: now(),
-                    created_by: &format!("mocker convert {} --to {}", from.id, driver.name),
+                    created_by: &format!("mocker convert {}@{} --to {}", from.id, from.version, driver.name),
                     author: None,
                     message: None,
                 },

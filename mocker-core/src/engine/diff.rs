@@ -18,7 +18,7 @@ use crate::image::{CONTAINER_PREFIX, Config, IMAGE_PREFIX, printable};
 use crate::mount::View;
 use crate::store::container::Container;
 use crate::store::image::Image;
-use crate::store::{Durability, container, image, journal, node};
+use crate::store::{Durability, container, image, journal, node, version};
 use crate::tree::leave_out::LeaveOut;
 
 mod targets;
@@ -329,14 +329,14 @@ fn find(connection: &Connection, text: &str) -> Result<Subject> {
 /// What a container was made from.
 fn origin(connection: &Connection, this: &Container) -> Result<Tree> {
     let side = Side::Image { id: this.image.clone(), version: this.image_version };
-    let layer = image::version_layer(connection, &this.image, this.image_version)?;
+    let layer = version::tip(connection, &this.image, this.image_version)?;
     Tree::of_layer(connection, side, &this.backend, layer.unwrap_or(this.base))
 }
 
 /// What came before a version: the version before it, else the tree beneath its
 /// topmost layer; for one whose only layer it is, nothing.
 fn before(connection: &Connection, image: &Image, chain: &Chain) -> Result<Option<Tree>> {
-    if let Some(earlier) = image::version_before(connection, &image.id, image.version)? {
+    if let Some(earlier) = version::before(connection, &image.id, image.version)? {
         let earlier = image::find(connection, &format!("{}@{earlier}", image.id))?;
         return Tree::of_version(connection, &earlier).map(Some);
     }

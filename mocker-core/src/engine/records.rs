@@ -92,7 +92,8 @@ pub use crate::tree::copy::Progress;
 /// What `run` is asked for; what is `None` or empty is as the image says.
 #[derive(Debug, Clone, Default)]
 pub struct RunRequest {
-    /// The image: id, unique prefix of an id, or name.
+    /// The image: id, unique prefix of an id, or name; with `@VERSION` one of
+    /// its versions.
     pub image: String,
     /// The command and its arguments.
     pub command: Vec<OsString>,
@@ -160,7 +161,8 @@ pub enum Squash {
 /// What `convert` is asked for.
 #[derive(Debug, Clone)]
 pub struct ConvertRequest {
-    /// The image: id, unique prefix of an id, or name.
+    /// The image: id, unique prefix of an id, or name; with `@VERSION` one of
+    /// its versions.
     pub image: String,
     /// The backend for the new image.
     pub to: String,

@@ -8,7 +8,9 @@ use crate::engine::run::refuse_running;
 use crate::engine::sweep::{end_carried, end_process};
 use crate::engine::{Engine, Removed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable};
+use crate::image::{
+    CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable, refuse_version,
+};
 use crate::sandbox::PATIENT;
 use crate::store::container::Container;
 use crate::store::image::Image;
@@ -84,6 +86,9 @@ impl Engine {
     /// An id says what it is; a name can be both, and is then refused.
     fn resolve(&self, name: &str) -> Result<Found> {
         let read = self.store.read();
+        refuse_version(name, "an image is removed with all its versions", |image, _| {
+            format!("'mocker rm {image}'")
+        })?;
         if name.starts_with(IMAGE_PREFIX) {
             return Ok(Found::Image(Box::new(image::find(read, name)?)));
         }

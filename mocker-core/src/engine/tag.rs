@@ -3,23 +3,25 @@
 //! An image has one name, and a name leads to one line of versions. So: an
 //! image without a name gets it; of an image that has one, the current version
 //! becomes the first of a new image, or one more version of the image that has
-//! the name already. Nothing is copied: both stand on the same layers.
+//! the name already. So does an earlier version, whether its image has a name or
+//! not. Nothing is copied: both stand on the same layers.
 
 use crate::engine::init::Target;
 use crate::engine::{Created, Engine};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Reference, fresh_image_id};
 use crate::store::image::NewVersion;
 use crate::store::{Durability, image, journal, now};
 
 impl Engine {
-    /// Gives the name `target` to the current version of the image `source`.
+    /// Gives the name `target` to the current version of the image `source`, or
+    /// to the one that it names.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for the image,
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for the
-    /// name, [`ErrorKind::Busy`](crate::ErrorKind::Busy) where another verb
-    /// works on one of the two.
+    /// [`ErrorKind::NotFound`] for the image or the version,
+    /// [`ErrorKind::InvalidInput`] for the name, [`ErrorKind::Busy`] where
+    /// another verb works on one of the two, [`ErrorKind::Conflict`] for an
+    /// earlier version of the image that has the name.
     pub async fn tag(&self, source: &str, target: &str) -> Result<Created> {
         let name: Reference = target.parse()?;
         let fresh = fresh_image_id()?;
@@ -30,6 +32,16 @@ impl Engine {
             target.check_backend(&from.backend)?;
             let mut objects = target.objects();
             if matches!(&target, Target::Append(existing) if existing.id == from.id) {
+                if from.version != from.head {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!("cannot tag {}: '{name}' is the name of its own image", from.called()),
+                    )
+                    .with_hint(format!(
+                        "'mocker rollback {name} {}' goes back to that version",
+                        from.version
+                    )));
+                }
                 return Ok(Created {
                     image: from.id,
                     name: Some(name.to_string()),
@@ -40,7 +52,7 @@ impl Engine {
             objects.push(format!("image {}", from.id));
             let intent = journal::begin(tx, actor, &objects)?;
             journal::end(tx, intent)?;
-            if from.name.is_none() && matches!(target, Target::New(..)) {
+            if from.name.is_none() && from.version == from.head && matches!(target, Target::New(..)) {
                 image::set_name(tx, &from.id, &name)?;
                 return Ok(Created {
                     image: from.id,
@@ -52,15 +64,12 @@ impl Engine {
             target.record(
                 tx,
                 &from.backend,
-                &format!(
-                    "tag of {}",
-                    from.name.as_ref().map_or_else(|| from.id.clone(), Reference::to_string)
-                ),
+                &format!("tag of {}", from.called()),
                 &NewVersion {
                     layer: from.layer,
                     config: &from.config,
                     created: now(),
-                    created_by: &format!("mocker tag {} {name}", from.id),
+                    created_by: &format!("mocker tag {}@{} {name}", from.id, from.version),
                     author: None,
                     message: None,
                 },

@@ -3,6 +3,7 @@
 mod change;
 mod config;
 mod name;
+mod selector;
 
 pub use change::apply_change;
 pub use config::Config;
@@ -10,3 +11,4 @@ pub use name::{
     CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, escaped, fresh_container_id,
     fresh_image_id, printable,
 };
+pub use selector::{Selector, refuse_version, version_number};

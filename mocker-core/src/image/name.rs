@@ -75,6 +75,9 @@ impl FromStr for Reference {
             Some((name, tag)) if !tag.contains('/') => (name, tag),
             _ => (text, "latest"),
         };
+        if text.contains('@') {
+            return Err(refuse("'@' chooses a version of an image that is there already"));
+        }
         if name.is_empty() {
             return Err(refuse("it is empty"));
         }
@@ -184,7 +187,7 @@ mod tests {
         let long = "a".repeat(10 * 1024);
         for bad in [
             "", ":v1", "../x", "a/../b", "/etc", "a//b", "-x", "x-", "a\nb", "a\0b", "A", "img_1", "ps_1",
-            "web:", "web:-1", "web:a b", "a:b:c", &long,
+            "web:", "web:-1", "web:a b", "a:b:c", "web@2", &long,
         ] {
             let refused = bad.parse::<Reference>();
             assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::InvalidInput), "{bad:?}");

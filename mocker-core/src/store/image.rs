@@ -1,14 +1,15 @@
-//! Records of images and their versions.
+//! Records of images, and how a user's words lead to one.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
 
-use crate::backend::{LayerId, NodeId};
+use crate::backend::LayerId;
 use crate::engine::ImageSummary;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Config, IMAGE_PREFIX, Reference, printable};
-use crate::store::sql;
+use crate::image::{Config, IMAGE_PREFIX, Reference, Selector, printable};
+use crate::store::{sql, version};
 
-/// An image with its current version.
+/// An image with one of its versions: the current one, unless another was asked
+/// for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// `img_…`.
@@ -17,12 +18,23 @@ pub struct Image {
     pub name: Option<Reference>,
     /// The backend that holds it.
     pub backend: String,
-    /// The number of the current version.
+    /// The number of its current version.
+    pub head: u32,
+    /// The number of this version.
     pub version: u32,
-    /// The topmost layer of the current version.
+    /// The topmost layer of this version.
     pub layer: LayerId,
-    /// The configuration of the current version.
+    /// The configuration of this version.
     pub config: Config,
+}
+
+impl Image {
+    /// What it is called: its name, or its id where it has none; with `@VERSION`
+    /// where that is not the current one.
+    pub fn called(&self) -> String {
+        let image = self.name.as_ref().map_or_else(|| self.id.clone(), Reference::to_string);
+        if self.version == self.head { image } else { format!("{image}@{}", self.version) }
+    }
 }
 
 /// One version to be added.
@@ -42,27 +54,71 @@ pub struct NewVersion<'a> {
     pub message: Option<&'a str>,
 }
 
-const CURRENT: &str = "SELECT image.id, image.name, image.tag, image.backend, version.number, version.layer, \
-                       version.config FROM image JOIN version ON version.image = image.id \
-                       AND version.number = image.head";
+/// The version whose number is the first parameter, else the current one. The
+/// number is NULL where there is no such version.
+const SELECTED: &str = "SELECT image.id, image.name, image.tag, image.backend, image.head, version.number, \
+                        version.layer, version.config FROM image LEFT JOIN version ON version.image = image.id \
+                        AND version.number = coalesce(?1, image.head)";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<(Image, String)> {
+/// A row of [`SELECTED`].
+struct Raw {
+    id: String,
+    name: Option<Reference>,
+    backend: String,
+    head: u32,
+    number: Option<u32>,
+    layer: Option<LayerId>,
+    config: Option<String>,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Raw> {
     let name: Option<String> = row.get(1)?;
     let tag: Option<String> = row.get(2)?;
-    let image = Image {
+    Ok(Raw {
         id: row.get(0)?,
         name: name.zip(tag).map(|(name, tag)| Reference { name, tag }),
         backend: row.get(3)?,
-        version: row.get(4)?,
-        layer: LayerId(NodeId(row.get(5)?)),
-        config: Config::default(),
-    };
-    Ok((image, row.get(6)?))
+        head: row.get(4)?,
+        number: row.get(5)?,
+        layer: version::layer(row, 6)?,
+        config: row.get(7)?,
+    })
 }
 
-fn with_config((mut image, config): (Image, String)) -> Result<Image> {
-    image.config = parse_config(&config, &image.id)?;
-    Ok(image)
+/// The one image that `filter`, a condition on the second parameter and those
+/// behind it, leads to.
+fn one(
+    connection: &Connection,
+    version: Option<u32>,
+    filter: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<Option<Image>> {
+    let all: Vec<&dyn ToSql> =
+        std::iter::once(&version as &dyn ToSql).chain(parameters.iter().copied()).collect();
+    let raw = connection
+        .prepare_cached(&format!("{SELECTED} WHERE {filter}"))
+        .map_err(sql)?
+        .query_row(all.as_slice(), read)
+        .optional()
+        .map_err(sql)?;
+    let Some(raw) = raw else { return Ok(None) };
+    let called = raw.name.as_ref().map_or_else(|| raw.id.clone(), Reference::to_string);
+    let (Some(number), Some(config)) = (raw.number, raw.config) else {
+        return Err(version::missing(connection, &raw.id, &called, version.unwrap_or(raw.head))?);
+    };
+    let Some(layer) = raw.layer else {
+        return Err(version::pruned(connection, &raw.id, &called, number)?);
+    };
+    let config = parse_config(&config, &raw.id)?;
+    Ok(Some(Image {
+        id: raw.id,
+        name: raw.name,
+        backend: raw.backend,
+        head: raw.head,
+        version: number,
+        layer,
+        config,
+    }))
 }
 
 /// Reads a stored configuration back.
@@ -79,35 +135,30 @@ pub(super) fn config_text(config: &Config) -> Result<String> {
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write a configuration: {error}")))
 }
 
-/// Finds the image that a user means: an id, a unique prefix of one, or a name.
+/// Finds the image that a user means: an id, a unique prefix of one, or a name,
+/// and behind `@` the number of a version, where it is not the current one.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidInput`] where the text can be
-/// neither, or is a prefix of several ids, which the message lists.
+/// [`ErrorKind::NotFound`] for the image, for the version, and for a version
+/// whose tree was pruned; the hint lists those that there are.
+/// [`ErrorKind::InvalidInput`] where the text can be neither, or is a prefix of
+/// several ids, which the message lists.
 pub fn find(connection: &Connection, text: &str) -> Result<Image> {
-    let found = if text.starts_with(IMAGE_PREFIX) {
-        match super::container::ids_with_prefix(connection, "image", text)?.as_slice() {
+    let Selector { image, version } = Selector::parse(text)?;
+    let found = if image.starts_with(IMAGE_PREFIX) {
+        match super::container::ids_with_prefix(connection, "image", image)?.as_slice() {
             [] => None,
-            [only] => by_id(connection, only)?,
-            several => return Err(super::container::ambiguous(text, several)),
+            [only] => one(connection, version, "image.id = ?2", &[only])?,
+            several => return Err(super::container::ambiguous(image, several)),
         }
     } else {
-        by_name(connection, &text.parse()?)?
+        let name: Reference = image.parse()?;
+        one(connection, version, "image.name = ?2 AND image.tag = ?3", &[&name.name, &name.tag])?
     };
     found.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("No image named '{}' exists", printable(text)))
+        Error::new(ErrorKind::NotFound, format!("No image named '{}' exists", printable(image)))
             .with_hint("'mocker images' lists those that do")
     })
-}
-
-fn by_id(connection: &Connection, id: &str) -> Result<Option<Image>> {
-    let found = connection
-        .prepare_cached(&format!("{CURRENT} WHERE image.id = ?1"))
-        .map_err(sql)?
-        .query_row([id], read)
-        .optional()
-        .map_err(sql)?;
-    found.map(with_config).transpose()
 }
 
 /// The image of this name, if there is one.
@@ -115,13 +166,7 @@ fn by_id(connection: &Connection, id: &str) -> Result<Option<Image>> {
 /// # Errors
 /// Those of the database.
 pub fn by_name(connection: &Connection, name: &Reference) -> Result<Option<Image>> {
-    let found = connection
-        .prepare_cached(&format!("{CURRENT} WHERE image.name = ?1 AND image.tag = ?2"))
-        .map_err(sql)?
-        .query_row(params![name.name, name.tag], read)
-        .optional()
-        .map_err(sql)?;
-    found.map(with_config).transpose()
+    one(connection, None, "image.name = ?2 AND image.tag = ?3", &[&name.name, &name.tag])
 }
 
 /// Adds an image; its versions follow.
@@ -196,49 +241,6 @@ pub fn set_name(tx: &Transaction<'_>, id: &str, name: &Reference) -> Result<()> 
 pub fn delete(tx: &Transaction<'_>, id: &str) -> Result<()> {
     tx.prepare_cached("DELETE FROM image WHERE id = ?1").map_err(sql)?.execute([id]).map_err(sql)?;
     Ok(())
-}
-
-/// The configuration of one version; `None` where it was removed.
-///
-/// # Errors
-/// Those of the database.
-pub fn version_config(connection: &Connection, id: &str, number: u32) -> Result<Option<Config>> {
-    let text: Option<String> = connection
-        .prepare_cached("SELECT config FROM version WHERE image = ?1 AND number = ?2")
-        .map_err(sql)?
-        .query_row(params![id, number], |row| row.get(0))
-        .optional()
-        .map_err(sql)?;
-    text.map(|text| parse_config(&text, id)).transpose()
-}
-
-/// The topmost layer of one version; `None` where it is gone.
-///
-/// # Errors
-/// Those of the database.
-pub fn version_layer(connection: &Connection, id: &str, number: u32) -> Result<Option<LayerId>> {
-    connection
-        .prepare_cached("SELECT layer FROM version WHERE image = ?1 AND number = ?2")
-        .map_err(sql)?
-        .query_row(params![id, number], |row| row.get(0))
-        .optional()
-        .map(|layer| layer.map(|layer| LayerId(NodeId(layer))))
-        .map_err(sql)
-}
-
-/// The number of the version before one; `None` where there is none whose tree
-/// is left.
-///
-/// # Errors
-/// Those of the database.
-pub fn version_before(connection: &Connection, id: &str, number: u32) -> Result<Option<u32>> {
-    connection
-        .prepare_cached(
-            "SELECT max(number) FROM version WHERE image = ?1 AND number < ?2 AND layer IS NOT NULL",
-        )
-        .map_err(sql)?
-        .query_row(params![id, number], |row| row.get(0))
-        .map_err(sql)
 }
 
 /// All images, newest version first.

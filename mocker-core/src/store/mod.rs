@@ -6,8 +6,8 @@
 //! flush ([`Durability::Quick`]: it survives `kill -9`); a commit point is
 //! flushed ([`Durability::Flushed`]: it survives a power cut).
 //!
-//! The functions in [`container`], [`image`], [`journal`] and [`node`] take a
-//! connection, or a transaction where they must be part of one.
+//! The functions in [`container`], [`image`], [`version`], [`journal`] and
+//! [`node`] take a connection, or a transaction where they must be part of one.
 
 use std::cell::Cell;
 use std::fs::OpenOptions;
@@ -27,6 +27,7 @@ pub mod journal;
 pub mod lease;
 pub mod node;
 mod schema;
+pub mod version;
 
 /// How long a writer waits for the others. Each holds the lock for about a
 /// millisecond, so this is only met when something is badly wrong.

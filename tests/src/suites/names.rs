@@ -12,6 +12,7 @@ mod lasting;
 mod lists;
 mod parents;
 mod removal;
+mod selected;
 mod tags;
 mod versions;
 
@@ -25,6 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
         lists::cases,
         tags::cases,
         versions::cases,
+        selected::cases,
         removal::cases,
     ];
     cases.extend(parts.iter().flat_map(|part| part()));

@@ -1,0 +1,107 @@
+//! Records of the versions of images.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::backend::{LayerId, NodeId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::Config;
+use crate::store::image::parse_config;
+use crate::store::sql;
+
+/// Reads the topmost layer of a version out of a column; `None` for a version
+/// whose tree was pruned, of which only the entry in the history is left.
+pub(super) fn layer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<LayerId>> {
+    let node: Option<u64> = row.get(column)?;
+    Ok(node.map(|node| LayerId(NodeId(node))))
+}
+
+/// The configuration of one version; `None` where there is none of this number.
+///
+/// # Errors
+/// Those of the database.
+pub fn config(connection: &Connection, image: &str, number: u32) -> Result<Option<Config>> {
+    let text: Option<String> = connection
+        .prepare_cached("SELECT config FROM version WHERE image = ?1 AND number = ?2")
+        .map_err(sql)?
+        .query_row(params![image, number], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    text.map(|text| parse_config(&text, image)).transpose()
+}
+
+/// The topmost layer of one version; `None` where it is gone.
+///
+/// # Errors
+/// Those of the database.
+pub fn tip(connection: &Connection, image: &str, number: u32) -> Result<Option<LayerId>> {
+    let found = connection
+        .prepare_cached("SELECT layer FROM version WHERE image = ?1 AND number = ?2")
+        .map_err(sql)?
+        .query_row(params![image, number], |row| layer(row, 0))
+        .optional()
+        .map_err(sql)?;
+    Ok(found.flatten())
+}
+
+/// The number of the version before one; `None` where there is none whose tree
+/// is left.
+///
+/// # Errors
+/// Those of the database.
+pub fn before(connection: &Connection, image: &str, number: u32) -> Result<Option<u32>> {
+    connection
+        .prepare_cached(
+            "SELECT max(number) FROM version WHERE image = ?1 AND number < ?2 AND layer IS NOT NULL",
+        )
+        .map_err(sql)?
+        .query_row(params![image, number], |row| row.get(0))
+        .map_err(sql)
+}
+
+/// The numbers of the versions whose tree is there, in order.
+fn present(connection: &Connection, image: &str) -> Result<Vec<u32>> {
+    let mut statement = connection
+        .prepare_cached("SELECT number FROM version WHERE image = ?1 AND layer IS NOT NULL ORDER BY number")
+        .map_err(sql)?;
+    let rows = statement.query_map([image], |row| row.get(0)).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
+/// The error for a version that an image never had.
+pub(super) fn missing(connection: &Connection, image: &str, called: &str, number: u32) -> Result<Error> {
+    let found = Error::new(ErrorKind::NotFound, format!("image {called} has no version {number}"));
+    Ok(found.with_hint(way_out(connection, image, called)?))
+}
+
+/// The error for a version whose tree is gone.
+pub(super) fn pruned(connection: &Connection, image: &str, called: &str, number: u32) -> Result<Error> {
+    let text = format!("version {number} of image {called} was pruned: its tree is gone");
+    Ok(Error::new(ErrorKind::NotFound, text).with_hint(way_out(connection, image, called)?))
+}
+
+fn way_out(connection: &Connection, image: &str, called: &str) -> Result<String> {
+    let there = ranges(&present(connection, image)?);
+    Ok(format!("it has {there}; 'mocker history {called}' tells of each"))
+}
+
+/// Numbers that ascend, as a person would list them.
+fn ranges(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let run = |run: &[u32]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        few => few.iter().map(u32::to_string).collect(),
+    };
+    runs.map(run).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_listed_in_runs() {
+        assert_eq!(ranges(&[]), "");
+        assert_eq!(ranges(&[3]), "3");
+        assert_eq!(ranges(&[1, 2, 3, 5, 7, 8]), "1-3, 5, 7-8");
+    }
+}
