@@ -225,7 +225,7 @@ impl Engine {
             let base = match request.squash {
                 None => chain.clone(),
                 Some(Squash::All) => Chain::EMPTY,
-                Some(Squash::New) => base_of_image(tx, &container)?,
+                Some(Squash::New) => node::chain(tx, container.origin)?,
             };
             let second = match request.squash {
                 Some(_) => Some(node::allocate(tx, intent, &container.backend)?),
@@ -233,21 +233,6 @@ impl Engine {
             };
             Ok(Plan { intent, container, chain, base, spare, second, target, config, notes })
         })
-    }
-}
-
-/// The chain that the container was made over.
-fn base_of_image(tx: &rusqlite::Transaction<'_>, this: &Container) -> Result<Chain> {
-    match version::tip(tx, &this.image, this.image_version)? {
-        Some(layer) => node::chain(tx, layer),
-        None => Err(Error::new(
-            ErrorKind::NotFound,
-            format!(
-                "version {} of image {} is gone: it is not known which layers are new",
-                this.image_version, this.image
-            ),
-        )
-        .with_hint("--squash=all makes one layer of all")),
     }
 }
 

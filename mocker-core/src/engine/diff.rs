@@ -329,8 +329,7 @@ fn find(connection: &Connection, text: &str) -> Result<Subject> {
 /// What a container was made from.
 fn origin(connection: &Connection, this: &Container) -> Result<Tree> {
     let side = Side::Image { id: this.image.clone(), version: this.image_version };
-    let layer = version::tip(connection, &this.image, this.image_version)?;
-    Tree::of_layer(connection, side, &this.backend, layer.unwrap_or(this.base))
+    Tree::of_layer(connection, side, &this.backend, this.origin)
 }
 
 /// What came before a version: the version before it, else the tree beneath its

@@ -161,6 +161,7 @@ impl Engine {
                 work: WorkId(node::allocate(tx, intent, &image.backend)?),
                 backend: image.backend,
                 base: image.layer,
+                origin: image.layer,
                 config,
                 argv,
                 hostname: hostname.clone(),

@@ -163,10 +163,12 @@ impl Place {
         let write = |tx: &rusqlite::Transaction<'_>| {
             let intent = journal::begin(tx, actor, &[])?;
             let work = WorkId(node::allocate(tx, intent, self.backend)?);
+            let base = image::find(tx, &image)?.layer;
             let this = Container {
                 id: id.clone(),
                 name: None,
-                base: image::find(tx, &image)?.layer,
+                base,
+                origin: base,
                 image: image.clone(),
                 image_version: 1,
                 backend: self.backend.to_owned(),

@@ -31,6 +31,9 @@ pub struct Container {
     pub work: WorkId,
     /// The tip of the chain that the work area stands on.
     pub base: LayerId,
+    /// The tip of the chain that it was made over: of `base`, or beneath it where a
+    /// commit made what had been the work area a layer.
+    pub origin: LayerId,
     /// What takes effect when it is run.
     pub config: Config,
     /// The whole argument vector.
@@ -61,7 +64,7 @@ pub struct End<'a> {
 }
 
 const COLUMNS: &str = "id, name, image, image_version, backend, work, base, config, argv, hostname, network, \
-                       auto_remove, leave_out, lease, pid, pid_start, holder";
+                       auto_remove, leave_out, lease, pid, pid_start, holder, origin";
 
 struct Raw {
     container: Container,
@@ -82,6 +85,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Raw> {
         backend: row.get(4)?,
         work: WorkId(NodeId(row.get(5)?)),
         base: LayerId(NodeId(row.get(6)?)),
+        origin: LayerId(NodeId(row.get(17)?)),
         config: Config::default(),
         argv: split_argv(&argv),
         hostname: row.get(9)?,
@@ -269,8 +273,8 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
     };
     tx.prepare_cached(
         "INSERT INTO container (id, name, image, image_version, backend, work, base, config, argv, hostname, \
-         network, auto_remove, created, leave_out, lease, holder) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         network, auto_remove, created, leave_out, lease, holder, origin) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )
     .map_err(sql)?
     .execute(params![
@@ -290,6 +294,7 @@ pub fn insert(tx: &Transaction<'_>, container: &Container, created: i64) -> Resu
         leave_out_text(&container.leave_out)?,
         container.lease,
         container.holder,
+        container.origin.0.0,
     ])
     .map_err(sql)?;
     Ok(())

@@ -6,7 +6,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::sql;
 
 /// The schema that this program writes, as `PRAGMA user_version` has it.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// What makes an older schema the next one, from 1 on.
+const STEPS: [&str; 1] = [
+    // A container that was committed on a backend of deltas has a base above the one it was made over; which
+    // one that was is not known any more, and the images that it was made from tell where they are left.
+    "ALTER TABLE container ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+     UPDATE container SET origin = coalesce((SELECT layer FROM version WHERE version.image = container.image
+         AND version.number = container.image_version), base);",
+];
 
 const TABLES: &str = "
 -- Single facts: the boot during which leftovers were last looked for.
@@ -70,7 +79,8 @@ CREATE TABLE container (
     lease TEXT, -- held while the command runs
     holder INTEGER, -- the process that holds it
     pid INTEGER,
-    pid_start INTEGER
+    pid_start INTEGER,
+    origin INTEGER NOT NULL DEFAULT 0 -- the layer that it was made over; `base` moves on with commits
 ) STRICT;
 CREATE INDEX container_base ON container (base);
 CREATE INDEX container_work ON container (work);
@@ -108,7 +118,11 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
     match version(&transaction)? {
         VERSION => return Ok(()),
-        0 => {}
+        0 => transaction.execute_batch(TABLES).map_err(sql)?,
+        older @ 1..VERSION => {
+            let done = usize::try_from(older - 1).unwrap_or(0);
+            STEPS[done..].iter().try_for_each(|step| transaction.execute_batch(step)).map_err(sql)?;
+        }
         other => {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -117,11 +131,62 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
             .with_hint("use the newer mocker that made it"));
         }
     }
-    transaction.execute_batch(TABLES).map_err(sql)?;
     transaction.pragma_update(None, "user_version", VERSION).map_err(sql)?;
     transaction.commit().map_err(sql)
 }
 
 fn version(connection: &Connection) -> Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `sqlite_schema` says, white space and comments aside.
+    fn shape(connection: &Connection) -> Vec<String> {
+        let mut statement =
+            connection.prepare("SELECT type || name || tbl_name FROM sqlite_schema ORDER BY 1").unwrap();
+        let mut found: Vec<String> =
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        for table in ["container", "version", "image", "node"] {
+            let query =
+                format!("SELECT name || ' ' || type || ' ' || \"notnull\" FROM pragma_table_info('{table}')");
+            let mut statement = connection.prepare(&query).unwrap();
+            found.extend(statement.query_map([], |row| row.get(0)).unwrap().map(Result::<String, _>::unwrap));
+        }
+        found
+    }
+
+    #[test]
+    fn a_store_of_the_first_format_becomes_one_of_this() {
+        let mut fresh = Connection::open_in_memory().unwrap();
+        prepare(&mut fresh).unwrap();
+        let first = {
+            let without = TABLES.lines().filter(|line| !line.trim_start().starts_with("origin "));
+            without.collect::<Vec<_>>().join("\n").replace("pid_start INTEGER,", "pid_start INTEGER")
+        };
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(&first).unwrap();
+        old.execute_batch(
+            "PRAGMA user_version = 1; INSERT INTO backend VALUES ('x');
+             INSERT INTO node VALUES (3, 'x', 'layer', NULL), (5, 'x', 'layer', 3), (6, 'x', 'work', NULL);
+             INSERT INTO image VALUES ('img_a', 'a', 'latest', 'x', '', 1);
+             INSERT INTO version VALUES ('img_a', 1, 3, '{}', 0, '', NULL, NULL);
+             INSERT INTO container (id, image, image_version, backend, work, base, config, argv, hostname,
+                 network, auto_remove, created)
+             VALUES ('ps_1', 'img_a', 1, 'x', 6, 5, '{}', x'00', '', '', 0, 0),
+                 ('ps_2', 'img_gone', 1, 'x', 6, 5, '{}', x'00', '', '', 0, 0);",
+        )
+        .unwrap();
+        prepare(&mut old).unwrap();
+        assert_eq!(shape(&old), shape(&fresh));
+        let origin = |id: &str| -> u64 {
+            old.query_row("SELECT origin FROM container WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((origin("ps_1"), origin("ps_2")), (3, 5));
+        prepare(&mut old).unwrap();
+        old.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert_eq!(prepare(&mut old).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
 }
