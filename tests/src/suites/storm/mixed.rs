@@ -26,10 +26,11 @@ const SUCCESSES: u64 = 200;
 const SHARED: usize = 3;
 
 /// How a command on something shared may be refused, each with all its words.
-const REFUSALS: [&[&str]; 7] = [
+const REFUSALS: [&[&str]; 8] = [
     &["is held by 'mocker ", "' (process "],
     &["No image named '", "' exists"],
     &["No container named '", "' exists"],
+    &["No container or image named '", "' exists"],
     &["a container named '", "' exists"],
     &["container ps_", " is running (process "],
     &["container ps_", "just starting"],
@@ -127,7 +128,10 @@ impl<'a> Worker<'a> {
     fn change_own_image(&mut self) {
         let (image, container, stamp) = (self.image.clone(), self.container.clone(), self.rounds.to_string());
         self.own(&["run", "--name", &container, &image, "sh", "-c", &format!("echo {stamp} > /stamp")]);
+        let changed = self.own(&["diff", &container]);
+        assert!(["A /stamp", "C /stamp"].contains(&changed.lines().last().unwrap_or_default()), "{changed}");
         self.own(&["commit", &container, &image]);
+        assert_eq!(self.own(&["diff", &image, &container]), "");
         self.versions += 1;
         assert_eq!(self.own(&["run", "--rm", &image, "cat", "/stamp"]), stamp);
         self.own(&["rm", &container]);
@@ -145,7 +149,7 @@ impl<'a> Worker<'a> {
         let number = self.below(SHARED);
         let (image, guest) = (format!("shared{number}"), format!("guest{number}"));
         let (source, own) = (self.source, self.image.clone());
-        let actions: [&[&str]; 10] = [
+        let actions: [&[&str]; 12] = [
             &["init", "--name", &image, source],
             &["run", "--name", &guest, &image, "sh", "-c", "echo guest > /guest"],
             &["run", "--rm", &image, "true"],
@@ -154,6 +158,8 @@ impl<'a> Worker<'a> {
             &["tag", &own, &image],
             &["rm", &guest],
             &["rm", &image],
+            &["diff", &guest],
+            &["diff", &image],
             &["ps"],
             &["images"],
         ];
