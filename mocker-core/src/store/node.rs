@@ -102,7 +102,8 @@ pub fn condemn(tx: &Transaction<'_>, intent: i64, node: NodeId) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn condemn_unreferenced(tx: &Transaction<'_>, intent: i64, backend: &str, layers: Layers) -> Result<()> {
-    const ROOTS: &str = "SELECT layer FROM version UNION SELECT base FROM container \
+    // A pruned version has none; one NULL among the needed ones would make everything needed.
+    const ROOTS: &str = "SELECT layer FROM version WHERE layer IS NOT NULL UNION SELECT base FROM container \
                          UNION SELECT node FROM intent_node WHERE intent != ?2";
     let needed = match layers {
         Layers::Whole => format!("WITH needed (id) AS ({ROOTS})"),

@@ -6,15 +6,25 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::sql;
 
 /// The schema that this program writes, as `PRAGMA user_version` has it.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// What makes an older schema the next one, from 1 on.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // A container that was committed on a backend of deltas has a base above the one it was made over; which
     // one that was is not known any more, and the images that it was made from tell where they are left.
     "ALTER TABLE container ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
      UPDATE container SET origin = coalesce((SELECT layer FROM version WHERE version.image = container.image
          AND version.number = container.image_version), base);",
+    // Each version had a layer, until they could be pruned. Nothing refers to the table, so it can be replaced.
+    "ALTER TABLE version RENAME TO former;
+     DROP INDEX version_layer;
+     CREATE TABLE version (image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE, number INTEGER NOT NULL,
+         layer INTEGER REFERENCES node (id), config TEXT NOT NULL, created INTEGER NOT NULL,
+         created_by TEXT NOT NULL, author TEXT, message TEXT, PRIMARY KEY (image, number)) STRICT, WITHOUT ROWID;
+     INSERT INTO version (image, number, layer, config, created, created_by, author, message)
+         SELECT image, number, layer, config, created, created_by, author, message FROM former;
+     DROP TABLE former;
+     CREATE INDEX version_layer ON version (layer);",
 ];
 
 const TABLES: &str = "
@@ -47,7 +57,7 @@ CREATE TABLE image (
 CREATE TABLE version (
     image TEXT NOT NULL REFERENCES image (id) ON DELETE CASCADE,
     number INTEGER NOT NULL,
-    layer INTEGER NOT NULL REFERENCES node (id),
+    layer INTEGER REFERENCES node (id), -- NULL once the tree was pruned; what else is said stays
     config TEXT NOT NULL,
     created INTEGER NOT NULL,
     created_by TEXT NOT NULL,
@@ -141,7 +151,11 @@ fn version(connection: &Connection) -> Result<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::backend::{LayerId, NodeId};
+    use crate::store::{Durability, Store, container, image, version};
 
     /// What `sqlite_schema` says, white space and comments aside.
     fn shape(connection: &Connection) -> Vec<String> {
@@ -188,5 +202,75 @@ mod tests {
         prepare(&mut old).unwrap();
         old.pragma_update(None, "user_version", VERSION + 1).unwrap();
         assert_eq!(prepare(&mut old).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    /// What a program of format 1 left: an image of three versions, the second
+    /// and the third committed from one container, a tag of the third, a container
+    /// over it, and an image without a name that was committed from that.
+    const FORMAT_1: &[u8] = include_bytes!("schema/format-1.db");
+
+    fn open_format_1(folder: &Path) -> Store {
+        let path = folder.join("mocker.db");
+        std::fs::write(&path, FORMAT_1).unwrap();
+        assert_eq!(super::version(&Connection::open(&path).unwrap()).unwrap(), 1);
+        Store::open(&path).unwrap()
+    }
+
+    #[test]
+    fn a_database_of_format_1_is_taken_over_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_format_1(folder.path());
+        assert_eq!(super::version(store.read()).unwrap(), VERSION);
+        let images = image::list(store.read()).unwrap();
+        let told: Vec<_> = images
+            .iter()
+            .map(|image| (image.name.as_deref(), image.version, image.versions, image.layer))
+            .collect();
+        assert_eq!(told, [(None, 1, 1, 7), (Some("web:kept"), 1, 1, 5), (Some("web:latest"), 3, 3, 5)]);
+        let layers = [1, 2, 3].map(|number| version::tip(store.read(), &images[2].id, number).unwrap());
+        assert_eq!(layers, [1, 4, 5].map(|node| Some(LayerId(NodeId(node)))));
+        let config = version::config(store.read(), &images[2].id, 2).unwrap().unwrap();
+        assert_eq!(config.cmd, ["sh", "-c", "echo one > /word"]);
+        assert_eq!(container::list(store.read()).unwrap().len(), 2);
+        let sentence = "SELECT author, message FROM version WHERE number = 2";
+        let said = store.read().query_row(sentence, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(said, ("someone".to_owned(), "the first".to_owned()));
+        let broken = store.read().query_row("PRAGMA foreign_key_check", [], |_| Ok(()));
+        assert_eq!(broken, Err(rusqlite::Error::QueryReturnedNoRows));
+        // It is as if it had been made today.
+        let fresh = Store::open(&folder.path().join("fresh.db")).unwrap();
+        assert_eq!(shape(store.read()), shape(fresh.read()));
+        drop(store);
+        Store::open(&folder.path().join("mocker.db")).unwrap();
+    }
+
+    #[test]
+    fn two_that_open_a_database_of_format_1_at_once_both_find_it_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mocker.db");
+        std::fs::write(&path, FORMAT_1).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(image::list(Store::open(&path).unwrap().read()).unwrap().len(), 3));
+            }
+        });
+    }
+
+    #[test]
+    fn a_version_may_lose_its_layer_and_keeps_what_else_is_said_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_format_1(folder.path());
+        store
+            .write(Durability::Quick, |tx| {
+                tx.execute("UPDATE version SET layer = NULL WHERE number = 2", []).map(drop).map_err(sql)
+            })
+            .unwrap();
+        let refused = image::find(store.read(), "web@2").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        assert!(refused.to_string().contains("version 2 of image web:latest was pruned"), "{refused}");
+        assert_eq!(image::find(store.read(), "web@3").unwrap().version, 3);
+        let found = image::find(store.read(), "web").unwrap();
+        assert!(version::config(store.read(), &found.id, 2).unwrap().is_some());
+        assert_eq!(version::tip(store.read(), &found.id, 2).unwrap(), None);
     }
 }
