@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -17,9 +18,10 @@ use crate::leaks;
 use crate::site::Site;
 use crate::traced;
 
-/// Cases at a time: they wait for disks more than they compute, but a machine
-/// for coursework has two cores.
-const AT_ONCE: usize = 2;
+/// Cases at a time: half of the time they wait for disks.
+pub(crate) fn at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(2, usize::from)
+}
 
 /// Something that a user would notice.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ pub struct Case {
     pub name: &'static str,
     /// Does it, and panics where it is not so.
     pub run: fn(&Fixture),
-    /// Whether nothing else may run meanwhile.
+    /// Whether nothing else may use the lane's file system meanwhile.
     pub alone: bool,
 }
 
@@ -84,9 +86,11 @@ pub fn run(areas: &[Area]) -> ExitCode {
 /// Runs the cases of these areas on these lanes, as [`run`] does.
 pub fn run_on(lanes: &[Lane], areas: &[Area]) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(AT_ONCE);
+    arguments.test_threads.get_or_insert_with(at_once);
     let groups = leaks::control_groups();
     let together = libtest_mimic::run(&arguments, trials(areas, lanes, false));
+    let alone = libtest_mimic::run(&arguments, trials(areas, lanes, true));
+    Site::remove_all();
     // While several run, nobody can say whose a control group is.
     let left = leaks::control_groups_since(&groups);
     if !left.is_empty() {
@@ -95,17 +99,16 @@ pub fn run_on(lanes: &[Lane], areas: &[Area]) -> ExitCode {
         arguments.filter = None;
         return libtest_mimic::run(&arguments, vec![refused]).exit_code();
     }
-    arguments.test_threads = Some(1);
-    let alone = libtest_mimic::run(&arguments, trials(areas, lanes, true));
-    Site::remove_all();
     if together.has_failed() || alone.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
 }
 
+/// One lane after the other; of cases that are alone on their lane, one of each
+/// lane after the other, so that those run at once.
 fn trials(areas: &[Area], lanes: &[Lane], alone: bool) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for lane in lanes.iter().copied() {
-        for area in areas.iter().filter(|area| (area.applies)(lane)) {
-            for case in area.cases.iter().copied().filter(|case| case.alone == alone) {
+    for area in areas {
+        for case in area.cases.iter().copied().filter(|case| case.alone == alone) {
+            for lane in lanes.iter().copied().filter(|lane| (area.applies)(*lane)) {
                 let name = format!("{lane}::{}::{}", area.name, case.name);
                 trials.push(Trial::test(name, move || perform(lane, case).map_err(Failed::from)));
             }
@@ -125,22 +128,31 @@ pub fn remove_lanes() {
     Site::remove_all();
 }
 
+/// Whose turn it is on a lane, among cases that must be alone there.
+fn turn_on(lane: Lane) -> Arc<Mutex<()>> {
+    static TURNS: Mutex<Vec<(Lane, Arc<Mutex<()>>)>> = Mutex::new(Vec::new());
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, turn)) = turns.iter().find(|(known, _)| *known == lane) {
+        return turn.clone();
+    }
+    let turn = Arc::default();
+    turns.push((lane, Arc::clone(&turn)));
+    turn
+}
+
 /// Runs a case in a place of its own.
 ///
 /// # Errors
 /// What it found, what it left behind, what it ran, and what there was.
 pub fn perform(lane: Lane, case: Case) -> Result<(), String> {
-    let groups = leaks::control_groups();
+    let turn = turn_on(lane);
+    let _turn = case.alone.then(|| turn.lock().unwrap_or_else(PoisonError::into_inner));
     let fixture = Fixture::new(lane)?;
     let (outcome, steps) = traced::collect(|| catch_unwind(AssertUnwindSafe(|| (case.run)(&fixture))));
     let told = if outcome.is_err() { fixture.told() } else { String::new() };
     let steps = if steps.is_empty() { steps } else { format!("the last steps in this process:\n{steps}") };
     let journal = fixture.journal();
-    let closed = fixture.close().and_then(|()| {
-        let left = if case.alone { leaks::control_groups_since(&groups) } else { Vec::new() };
-        if left.is_empty() { Ok(()) } else { Err(format!("left behind: control groups {left:?}")) }
-    });
-    match (outcome, closed) {
+    match (outcome, fixture.close()) {
         (Ok(()), Ok(())) => Ok(()),
         (Ok(()), Err(leaked)) => Err(format!("{leaked}\n{journal}")),
         (Err(panic), closed) => {

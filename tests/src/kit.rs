@@ -62,7 +62,8 @@ fn run(request: &Request<'_>) -> Result<u8> {
         return replay::play(&lanes, file);
     }
     let cases = choice::cases(&lanes, &request.options.filter)?;
-    let outcomes = runner::run(&cases, request.options.jobs.into());
+    let outcomes =
+        runner::run(&cases, request.options.jobs.map_or_else(crate::harness::at_once, usize::from));
     let outcomes = choice::with_the_rest(outcomes, &lanes, &request.options.filter);
     report::show(request.options.format, &lanes, &outcomes)
 }

@@ -48,9 +48,9 @@ pub struct Args {
     #[arg(long)]
     pub soak: bool,
 
-    /// Cases at a time
-    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub jobs: u8,
+    /// Cases at a time [default: two for each processor]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: Option<u8>,
 
     /// Show the cases and run none
     #[arg(long)]

@@ -57,16 +57,19 @@ thread_local! {
     static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs them all, `at_once` at a time as far as they can stand company.
+/// Runs them all, `at_once` at a time; those that must be alone on their lane in
+/// the end, as many as there are lanes.
 pub(super) fn run(jobs: &[Job], at_once: usize) -> Vec<Outcome> {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         PANICKED_AT.with_borrow_mut(|at| *at = place);
     }));
     let bar = progress(jobs.len());
-    let (alone, together): (Vec<_>, Vec<_>) = jobs.iter().cloned().partition(|job| job.case.alone);
+    let (mut alone, together): (Vec<_>, Vec<_>) = jobs.iter().cloned().partition(|job| job.case.alone);
     let mut outcomes = run_together(together, at_once, &bar);
-    outcomes.extend(run_together(alone, 1, &bar));
+    // One of each lane after the other: those can run at once.
+    alone.sort_by_key(|job| (job.area, job.case.name));
+    outcomes.extend(run_together(alone, at_once, &bar));
     bar.finish_and_clear();
     Site::remove_all();
     let _back_again = panic::take_hook();
