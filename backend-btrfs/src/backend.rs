@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
-    SnapshotBackend, Then, Usage, WorkState, blocking,
+    Access, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend,
+    Then, Usage, WorkState, blocking,
 };
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
 use mocker_core::{
-    Capabilities, CommitConsistency, CommitCost, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup,
-    LayerId, Layers, Nested, NodeId, OverlayMarks, Reclaim, RenameDir, Result, Sparse, Views, WorkId,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, DiffCost, Error, ErrorKind, FdCoherence,
+    HardlinkCopyup, LayerId, Layers, Nested, NodeId, OverlayMarks, Reclaim, RenameDir, Result, Sparse, Views,
+    WorkId,
 };
 use rustix::fs::{Gid, Mode, Uid};
 
@@ -54,7 +55,7 @@ fn probe(root: &Path) -> Probe {
 /// The backend at one root.
 #[derive(Debug, Clone)]
 pub struct Btrfs {
-    layout: Arc<Layout>,
+    pub(crate) layout: Arc<Layout>,
     pool: Option<Arc<Pool>>,
 }
 
@@ -106,7 +107,7 @@ impl Btrfs {
 
     /// After a failure: what was made goes at once. Should that fail too, the
     /// engine's own clean-up meets the same node again and reports it.
-    fn undo(&self, node: NodeId) {
+    pub(crate) fn undo(&self, node: NodeId) {
         if let Err(error) = self.delete_now(node) {
             mocker_core::story!("cannot undo node {node} yet: {error}");
         }
@@ -280,7 +281,12 @@ impl Btrfs {
     }
 }
 
-fn snapshot_call(directory: &OwnedFd, path: &Path, source: &OwnedFd, read_only: bool) -> Result<(), Failure> {
+pub(crate) fn snapshot_call(
+    directory: &OwnedFd,
+    path: &Path,
+    source: &OwnedFd,
+    read_only: bool,
+) -> Result<(), Failure> {
     let how = if read_only { "read-only" } else { "writable" };
     kernel_call("ioctl(BTRFS_IOC_SNAP_CREATE_V2)", format_args!("{} {how}", path.display()), || {
         sys::create_snapshot(directory.as_fd(), OsStr::new(SUBVOLUME), source.as_fd(), read_only)
@@ -321,6 +327,7 @@ impl SnapshotBackend for Btrfs {
             .views(Views::ReadOnly)
             .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Atomic)
+            .diff_cost(DiffCost::Changes)
             .nested(Nested::Flattened)
             .reclaim(Reclaim::FileSystem)
             .rename_dir(RenameDir::Native)
@@ -372,12 +379,9 @@ impl SnapshotBackend for Btrfs {
     }
 
     async fn observe(&self, look: Look<'_>) -> Result<Observed> {
-        let (this, node, state) = (self.clone(), look.node, look.state);
-        blocking(move || {
-            let view = Rootfs::Directory(this.rootfs_now(node, Access::Read)?);
-            Ok(Observed { view, candidates: Candidates::ALL, frozen: state == WorkState::Idle })
-        })
-        .await
+        let this = self.clone();
+        let Look { node, since, state, scratch, .. } = look;
+        blocking(move || this.observe_now(node, since, state, scratch)).await
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

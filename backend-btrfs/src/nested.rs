@@ -13,11 +13,9 @@ use std::path::PathBuf;
 use linux_raw_sys::btrfs as raw;
 
 use crate::error::Failure;
-use crate::search::{each_item, u16_at, u64_at};
+use crate::items::{Entry, LAST, root_reference};
+use crate::search::{each_item, u64_at};
 use crate::sys::{self, SearchKey};
-
-/// The greatest number that a subvolume can have (`BTRFS_LAST_FREE_OBJECTID`).
-const LAST_SUBVOLUME: u64 = u64::MAX - 255;
 
 /// A subvolume inside another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +53,8 @@ fn children(on: BorrowedFd<'_>, tree: u64, at: &std::path::Path) -> Result<Vec<N
     };
     let mut references = Vec::new();
     each_item(on, key, |item| {
-        // struct btrfs_root_ref: dirid, sequence (8 bytes each), name_len (2), then the name.
-        let length = usize::from(u16_at(&item.data, 16)?);
-        let name = item.data.get(18..18 + length).ok_or(Failure::Search("a name is cut off"))?;
-        references.push((item.offset, u64_at(&item.data, 0)?, OsStr::from_bytes(name).to_owned()));
+        let (directory, name) = root_reference(&item)?;
+        references.push((item.offset, directory, OsStr::from_bytes(name).to_owned()));
         Ok(true)
     })?;
     let place = |(id, directory, name): (u64, u64, OsString)| {
@@ -97,15 +93,10 @@ pub(crate) fn placeholders(on: BorrowedFd<'_>, tree: u64, min_transid: u64) -> R
         if item.kind != raw::BTRFS_DIR_INDEX_KEY {
             return Ok(true);
         }
-        // struct btrfs_dir_item: location (object 8, type 1, offset 8), transid 8, data_len 2,
-        // name_len 2, type 1, then the name.
-        let location_kind = *item.data.get(8).ok_or(Failure::Search("a directory entry is cut off"))?;
-        if u32::from(location_kind) != raw::BTRFS_ROOT_ITEM_KEY {
-            return Ok(true);
+        let entry = Entry::of(&item)?;
+        if entry.is_subvolume {
+            found.push((item.object, OsStr::from_bytes(entry.name).to_owned()));
         }
-        let length = usize::from(u16_at(&item.data, 27)?);
-        let name = item.data.get(30..30 + length).ok_or(Failure::Search("a name is cut off"))?;
-        found.push((item.object, OsStr::from_bytes(name).to_owned()));
         Ok(true)
     })?;
     let place = |(directory, name)| shown_directory(on, tree, directory).join(name);
@@ -117,7 +108,7 @@ pub(crate) fn placeholders(on: BorrowedFd<'_>, tree: u64, min_transid: u64) -> R
 pub(crate) fn any_made_since(on: BorrowedFd<'_>, but: u64, since: u64) -> Result<bool, Failure> {
     let key = SearchKey {
         tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
-        objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), LAST_SUBVOLUME),
+        objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), LAST),
         types: (raw::BTRFS_ROOT_ITEM_KEY, raw::BTRFS_ROOT_ITEM_KEY),
         offsets: (0, u64::MAX),
         min_transid: since,
@@ -125,7 +116,7 @@ pub(crate) fn any_made_since(on: BorrowedFd<'_>, but: u64, since: u64) -> Result
     let mut found = false;
     each_item(on, key, |item| {
         if item.kind == raw::BTRFS_ROOT_ITEM_KEY && item.object != but {
-            let made = u64_at(&item.data, std::mem::offset_of!(raw::btrfs_root_item, otransid))?;
+            let made = u64_at(item.data, std::mem::offset_of!(raw::btrfs_root_item, otransid))?;
             found = made >= since;
         }
         Ok(!found)
@@ -162,7 +153,7 @@ pub(crate) fn last_snapshot(on: BorrowedFd<'_>, tree: u64) -> Result<u64, Failur
     };
     let mut last = 0;
     each_item(on, key, |item| {
-        last = u64_at(&item.data, std::mem::offset_of!(raw::btrfs_root_item, last_snapshot))?;
+        last = u64_at(item.data, std::mem::offset_of!(raw::btrfs_root_item, last_snapshot))?;
         Ok(false)
     })?;
     Ok(last)

@@ -17,6 +17,12 @@ use std::os::unix::ffi::OsStrExt;
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::ioctl;
 
+mod search;
+
+#[cfg(test)]
+pub(crate) use search::ROOM;
+pub(crate) use search::{Answer, SearchKey, tree_search};
+
 /// Every btrfs ioctl has this type byte (`linux/btrfs.h`).
 const MAGIC: u8 = raw::BTRFS_IOCTL_MAGIC as u8;
 
@@ -28,23 +34,10 @@ nix::ioctl_read!(get_subvol_info, MAGIC, 60, raw::btrfs_ioctl_get_subvol_info_ar
 nix::ioctl_read!(get_fs_info, MAGIC, 31, raw::btrfs_ioctl_fs_info_args);
 nix::ioctl_readwrite!(ino_lookup, MAGIC, 18, raw::btrfs_ioctl_ino_lookup_args);
 // The opcode counts the head alone, not the buffer behind it.
-nix::ioctl_readwrite_bad!(tree_search_v2, ioctl::BTRFS_IOC_TREE_SEARCH_V2, SearchArgs);
 nix::ioctl_readwrite_bad!(space_info, ioctl::BTRFS_IOC_SPACE_INFO, SpaceArgs);
 nix::ioctl_read!(subvol_getflags, MAGIC, 25, u64);
 nix::ioctl_write_ptr!(subvol_setflags, MAGIC, 26, u64);
 nix::ioctl_none!(sync_fs, MAGIC, 8);
-
-/// Room for the items of one tree search.
-const SEARCH_BUFFER: usize = 64 << 10;
-
-/// `struct btrfs_ioctl_search_args_v2`, with its buffer.
-#[repr(C)]
-#[derive(Debug)]
-struct SearchArgs {
-    key: raw::btrfs_ioctl_search_key,
-    buf_size: u64,
-    buf: [u8; SEARCH_BUFFER],
-}
 
 /// More than there are kinds of chunks: data, metadata and system in nine
 /// profiles each, and the global reserve.
@@ -75,25 +68,16 @@ pub(crate) struct Space {
 pub(crate) struct SubvolumeInfo {
     /// The number of its tree.
     pub(crate) id: u64,
+    /// The transaction that changed anything in it last.
+    pub(crate) generation: u64,
     /// The transaction that made it.
     pub(crate) otransid: u64,
+    /// What it is known by, whatever its number.
+    pub(crate) uuid: [u8; 16],
+    /// What it was made a snapshot of; all zeros where it was not.
+    pub(crate) parent_uuid: [u8; 16],
     /// Whether it is read-only.
     pub(crate) read_only: bool,
-}
-
-/// What to look for in a tree; every bound is inclusive.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SearchKey {
-    /// The tree; 0 means the one that the descriptor lies in.
-    pub(crate) tree: u64,
-    /// Objects, from and to.
-    pub(crate) objects: (u64, u64),
-    /// Item types, from and to.
-    pub(crate) types: (u32, u32),
-    /// Offsets, from and to.
-    pub(crate) offsets: (u64, u64),
-    /// Only items in leaves written by this transaction or a later one.
-    pub(crate) min_transid: u64,
 }
 
 pub(crate) fn checked(result: nix::Result<i32>) -> io::Result<i32> {
@@ -160,7 +144,10 @@ pub(crate) fn subvolume_info(inside: BorrowedFd<'_>) -> io::Result<SubvolumeInfo
     let info = unsafe { info.assume_init() };
     Ok(SubvolumeInfo {
         id: info.treeid,
+        generation: info.generation,
         otransid: info.otransid,
+        uuid: info.uuid,
+        parent_uuid: info.parent_uuid,
         // The flag of the root item, not of the ioctl: bit 0 (`BTRFS_ROOT_SUBVOL_RDONLY`).
         read_only: info.flags & 1 != 0,
     })
@@ -240,33 +227,6 @@ pub(crate) fn sync(on: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { sync_fs(on.as_raw_fd()) }).map(drop)
 }
 
-/// Items of a tree, as many as fit: how many, and their bytes as the kernel
-/// lays them out (a header, then the item, unaligned).
-pub(crate) fn tree_search(on: BorrowedFd<'_>, key: &SearchKey) -> io::Result<(u32, Box<[u8]>)> {
-    let raw_key = raw::btrfs_ioctl_search_key {
-        tree_id: key.tree,
-        min_objectid: key.objects.0,
-        max_objectid: key.objects.1,
-        min_offset: key.offsets.0,
-        max_offset: key.offsets.1,
-        min_transid: key.min_transid,
-        max_transid: u64::MAX,
-        min_type: key.types.0,
-        max_type: key.types.1,
-        nr_items: u32::MAX,
-        unused: 0,
-        unused1: 0,
-        unused2: 0,
-        unused3: 0,
-        unused4: 0,
-    };
-    let mut args =
-        Box::new(SearchArgs { key: raw_key, buf_size: SEARCH_BUFFER as u64, buf: [0; SEARCH_BUFFER] });
-    // SAFETY: the kernel writes at most `buf_size` bytes behind the head, which `buf` holds.
-    checked(unsafe { tree_search_v2(on.as_raw_fd(), &raw mut *args) })?;
-    Ok((args.key.nr_items, args.buf.as_slice().into()))
-}
-
 /// The kinds of chunks of a file system, as `btrfs filesystem df` reads them.
 pub(crate) fn spaces(on: BorrowedFd<'_>) -> io::Result<Vec<Space>> {
     let none = raw::btrfs_ioctl_space_info { flags: 0, total_bytes: 0, used_bytes: 0 };
@@ -332,10 +292,6 @@ mod tests {
             (nix::request_code_write!(MAGIC, 26, size_of::<u64>()), ioctl::BTRFS_IOC_SUBVOL_SETFLAGS),
             (nix::request_code_none!(MAGIC, 8), ioctl::BTRFS_IOC_SYNC),
             (
-                nix::request_code_readwrite!(MAGIC, 17, std::mem::offset_of!(SearchArgs, buf)),
-                ioctl::BTRFS_IOC_TREE_SEARCH_V2,
-            ),
-            (
                 nix::request_code_readwrite!(MAGIC, 20, std::mem::offset_of!(SpaceArgs, spaces)),
                 ioctl::BTRFS_IOC_SPACE_INFO,
             ),
@@ -353,8 +309,6 @@ mod tests {
         assert_eq!(size_of::<raw::btrfs_ioctl_get_subvol_info_args>(), 504);
         assert_eq!(size_of::<raw::btrfs_ioctl_fs_info_args>(), 1024);
         assert_eq!(size_of::<raw::btrfs_ioctl_ino_lookup_args>(), 4096);
-        assert_eq!(size_of::<raw::btrfs_ioctl_search_key>(), 104);
-        assert_eq!(std::mem::offset_of!(SearchArgs, buf), 112);
         assert_eq!(size_of::<raw::btrfs_ioctl_space_info>(), 24);
         assert_eq!(std::mem::offset_of!(SpaceArgs, spaces), 16);
     }

@@ -55,14 +55,14 @@ enum Extent {
 /// `struct btrfs_file_extent_item` (`linux/btrfs_tree.h`): generation and size
 /// in memory (8 bytes each), compression, encryption (1 each), other encoding
 /// (2), type (1); then, unless inline, place and length on disk (8 each).
-fn extent(item: &Item) -> Result<Extent, Failure> {
+fn extent(item: &Item<'_>) -> Result<Extent, Failure> {
     let kind = *item.data.get(20).ok_or(Failure::Search("an extent is cut off"))?;
     if kind == 0 {
-        return Ok(Extent::Inline(u64_at(&item.data, 8)?));
+        return Ok(Extent::Inline(u64_at(item.data, 8)?));
     }
-    let (start, length) = (u64_at(&item.data, 21)?, u64_at(&item.data, 29)?);
+    let (start, length) = (u64_at(item.data, 21)?, u64_at(item.data, 29)?);
     if start == 0 {
         return Ok(Extent::Hole);
     }
-    Ok(Extent::At { start, length, generation: u64_at(&item.data, 0)? })
+    Ok(Extent::At { start, length, generation: u64_at(item.data, 0)? })
 }

@@ -33,9 +33,9 @@ pub struct Look<'a> {
     pub since: Option<LayerId>,
     /// What the engine's lease says about the container.
     pub state: WorkState,
-    /// A fresh number, in case the tree must be frozen to be looked at; there
-    /// is one where the state is not idle. The engine deletes the node when it is
-    /// done, whether it was made or not.
+    /// A fresh number, in case the tree must be frozen to be looked at; every
+    /// work area gets one. The engine deletes the node when it is done, whether it
+    /// was made or not.
     pub scratch: Option<NodeId>,
 }
 

@@ -82,7 +82,7 @@ struct Tree {
     node: Node,
     base: Chain,
     state: WorkState,
-    /// A number for a frozen copy, of a tree that somebody may be changing.
+    /// A number for a frozen copy; a layer needs none.
     scratch: Option<NodeId>,
     leave_out: Vec<LeaveOut>,
     note: Option<String>,
@@ -132,8 +132,6 @@ impl Tree {
         self.base.layers().iter().try_for_each(|layer| node::pin(tx, intent, layer.0))?;
         if let Node::Work(work) = self.node {
             node::pin(tx, intent, work.0)?;
-        }
-        if self.state != WorkState::Idle {
             self.scratch = Some(node::allocate(tx, intent, &self.backend)?);
         }
         Ok(())
