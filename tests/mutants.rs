@@ -53,7 +53,7 @@ static SOUND: [Driver; 2] = [planted!(copy, None), planted!(overlay, None)];
 caught! {
     LosesAttribute in copy, by nodes l1_what_was_written_is_what_the_layer_and_all_above_it_show: "user.mark";
     LosesAcl in copy, by nodes l1_what_was_written_is_what_the_layer_and_all_above_it_show: "posix_acl";
-    LosesCapability in copy, by random seed_1: "security.capability";
+    LosesCapability in copy, by random seed_6: "security.capability";
     LosesSpecialBits in copy, by nodes l1_what_was_written_is_what_the_layer_and_all_above_it_show: "was file 4751";
     LosesOwner in copy, by nodes l1_what_was_written_is_what_the_layer_and_all_above_it_show: "70000:80000";
     TruncatesTimes in copy, by nodes l1_what_was_written_is_what_the_layer_and_all_above_it_show: "modified 981173106000000000";
@@ -91,7 +91,7 @@ caught! {
     ForgetsNode in copy, by machine random_calls_0: "it lists the nodes";
     ReadsToMeasure in copy, by nodes a3_asking_reads_no_contents_and_opens_nothing_beneath: "contents are read";
 
-    DeclaresExdev in copy, by random seed_1: "declared to be refused";
+    DeclaresExdev in copy, by random seed_6: "declared to be refused";
     DeclaresBreak in copy, by random seed_1: "is not as it should be";
     DeclaresKept in overlay, by random seed_1: "data in blocks";
     DeclaresConstant in copy, by nodes a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before: "Usage { exclusive: 16";

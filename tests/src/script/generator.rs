@@ -1,5 +1,5 @@
 //! Makes a script out of a seed: here what becomes of layers and work areas, in
-//! `edits.rs` the edits.
+//! `edits.rs` the edits, in `plans.rs` those that belong together.
 //!
 //! Most steps are possible, because the generator keeps a [`World`]; some are
 //! not, because refusals are compared too. The names are few, so that they are
@@ -15,6 +15,7 @@ use super::{Action, How, Label, Step};
 use crate::edit::Edit;
 
 pub(super) mod edits;
+mod plans;
 
 /// Layers in a chain, from which on the next step goes back to a shorter one.
 const LONGEST_CHAIN: usize = 40;

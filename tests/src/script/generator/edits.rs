@@ -23,6 +23,8 @@ const MANY: usize = 150;
 /// Modes that files and directories often have.
 pub(in crate::script) const MODES: [u32; 6] = [0o644, 0o755, 0o600, 0o4755, 0o2775, 0o1777];
 pub(in crate::script) const IDS: [u32; 5] = [0, 1, 1000, 65_534, 4_294_967_294];
+/// Modification times that no step gives.
+pub(super) const TIMES: [i64; 4] = [-1, 0, 981_173_106_000_000_001, 981_173_106_987_654_321];
 pub(in crate::script) const ATTRIBUTES: [&str; 7] = [
     "user.one",
     "user.two",
@@ -40,7 +42,7 @@ impl Generator {
     /// Any edit, most of them possible.
     pub(super) fn edit(&mut self) -> Edit {
         let crowded = self.world.work().model.len() > MANY;
-        match self.random.u32(0..100) {
+        match self.random.u32(0..112) {
             // Rarely, so that there is something to remove.
             0..3 => self.empty_a_directory(),
             3..6 => self.move_a_directory(),
@@ -68,34 +70,19 @@ impl Generator {
             85..89 => Edit::Chown { path: self.any_path(), uid: self.id(), gid: self.id() },
             89..95 => self.set_attribute(),
             95..97 => Edit::RemoveAttribute { path: self.any_path(), name: self.attribute().to_owned() },
-            _ => self.node(),
+            97..100 => self.node(),
+            100..102 => Edit::SetTime { path: self.any_path(), nanoseconds: self.time() },
+            102..105 => Edit::PunchHole {
+                path: self.some(FileType::RegularFile),
+                // Whole blocks: at the ends of others, btrfs writes zeros now and then.
+                at: 4096 * self.random.u64(0..16),
+                length: 4096 * self.random.u64(1..4),
+            },
+            105..108 => self.rewrite_quietly(),
+            108..110 => self.regroup(),
+            110..111 => self.swap(),
+            _ => self.replace(),
         }
-    }
-
-    /// Empties a directory and removes it; often something of the same name
-    /// comes after it.
-    fn empty_a_directory(&mut self) -> Edit {
-        let path = self.some_directory();
-        if path != Path::new(".") {
-            self.planned.extend(self.world.work().model.emptying(&path));
-            match self.random.u32(0..4) {
-                0 => {}
-                1 => self.planned.push_back(Edit::Create { path: path.clone(), mode: 0o644 }),
-                _ => self.planned.push_back(Edit::MakeDirectory { path: path.clone(), mode: 0o755 }),
-            }
-        }
-        self.planned.pop_front().unwrap_or(Edit::RemoveDirectory { path })
-    }
-
-    /// Gives a directory another name, and soon its own again where it may be
-    /// refused: else the sides that can would have another tree than the rest
-    /// for long, and the rest of the script would mean little there.
-    fn move_a_directory(&mut self) -> Edit {
-        let (from, to) = (self.some_directory(), self.any_path());
-        if self.world.work().model.is_directory_beneath(&from) {
-            self.planned.push_back(Edit::Rename { from: to.clone(), to: from.clone() });
-        }
-        Edit::Rename { from, to }
     }
 
     fn set_attribute(&mut self) -> Edit {
@@ -117,7 +104,7 @@ impl Generator {
         acl(user, std::array::from_fn(|_| self.random.u16(0..8)))
     }
 
-    fn node(&mut self) -> Edit {
+    pub(super) fn node(&mut self) -> Edit {
         let (kind, device) = match self.random.u32(0..4) {
             0 => (FileType::Fifo, 0),
             1 => (FileType::Socket, 0),
@@ -127,7 +114,12 @@ impl Generator {
         Edit::MakeNode { path: self.new_path(), kind, mode: self.mode(), device }
     }
 
-    fn mode(&mut self) -> u32 {
+    /// One of a few, so that some are set again; before 1970 too.
+    fn time(&mut self) -> i64 {
+        TIMES[self.random.usize(0..TIMES.len())]
+    }
+
+    pub(super) fn mode(&mut self) -> u32 {
         if self.random.bool() {
             MODES[self.random.usize(0..MODES.len())]
         } else {
@@ -144,7 +136,7 @@ impl Generator {
     }
 
     /// Zero now and then: written zeros are no hole.
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         if self.random.u32(0..10) == 0 { 0 } else { self.random.u8(1..) }
     }
 
@@ -167,7 +159,7 @@ impl Generator {
     }
 
     /// A name that is mostly free, in a directory that mostly is there.
-    fn new_path(&mut self) -> PathBuf {
+    pub(super) fn new_path(&mut self) -> PathBuf {
         let mut path = self.new_name();
         for _ in 0..3 {
             if self.world.work().model.kind(&path).is_some() {
@@ -185,23 +177,23 @@ impl Generator {
     }
 
     /// Anything that is there, or could be.
-    fn any_path(&mut self) -> PathBuf {
+    pub(super) fn any_path(&mut self) -> PathBuf {
         if self.random.u32(0..5) == 0 { self.new_path() } else { self.choose(|_| true) }
     }
 
     /// Mostly something of this kind.
-    fn some(&mut self, kind: FileType) -> PathBuf {
+    pub(super) fn some(&mut self, kind: FileType) -> PathBuf {
         if self.random.u32(0..25) == 0 { self.any_path() } else { self.choose(|found| found == kind) }
     }
 
     /// Mostly a directory, and rather not the top, which nobody can move.
-    fn some_directory(&mut self) -> PathBuf {
+    pub(super) fn some_directory(&mut self) -> PathBuf {
         let top = Path::new(".");
         let path = self.some(FileType::Directory);
         if path == top { self.some(FileType::Directory) } else { path }
     }
 
-    fn some_but(&mut self, kind: FileType) -> PathBuf {
+    pub(super) fn some_but(&mut self, kind: FileType) -> PathBuf {
         if self.random.u32(0..25) == 0 { self.any_path() } else { self.choose(|found| found != kind) }
     }
 
