@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(size_of::<raw::btrfs_ioctl_search_key>(), 104);
         assert_eq!(HEAD, 112);
         let opcode = nix::request_code_readwrite!(MAGIC, 17, HEAD);
-        assert_eq!(opcode, ioctl::BTRFS_IOC_TREE_SEARCH_V2);
+        assert_eq!(u64::from(ioctl::BTRFS_IOC_TREE_SEARCH_V2), opcode);
     }
 
     #[test]
