@@ -9,8 +9,8 @@ use mocker_core::backend::Driver;
 
 use crate::Program;
 use crate::commands::{
-    backends, commit, completions, conformance, convert, diff, images, init, logs, pool, ps, reclaim, rm,
-    run, start, tag,
+    backends, commit, completions, conformance, convert, diff, history, images, init, logs, pool, ps,
+    reclaim, rm, rollback, run, start, tag,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -92,6 +92,8 @@ pub(crate) enum Verb {
     Commit(commit::Args),
     Diff(diff::Args),
     Tag(tag::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
     Rm(rm::Args),
     Convert(convert::Args),
     Backends(backends::Args),

@@ -80,27 +80,60 @@ pub(crate) struct Listing<const N: usize> {
 impl<const N: usize> Listing<N> {
     /// Shows rows of the columns for a terminal and of those for elsewhere.
     pub(crate) fn show(&self, rows: impl Iterator<Item = ([String; N], [String; 2])>) -> Result<()> {
-        if !io::stdout().is_terminal() {
+        if !is_for_people() {
             let mut text = format!("{}\t\t{}\n", self.narrow[0], self.narrow[1]);
             for (_, [first, second]) in rows {
                 text += &format!("{}\t\t{}\n", escaped(&first), escaped(&second));
             }
             return print(&text);
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        // A terminal that does not know its width says 0.
-        if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
-            && size.ws_col > 0
-        {
-            table.set_width(size.ws_col);
-        }
-        table.set_header(self.wide);
-        for (cells, _) in rows {
-            table.add_row(cells.map(|cell| escaped(&cell)));
-        }
-        print(&(table.trim_fmt() + "\n"))
+        aligned(self.wide, rows.map(|(cells, _)| cells))
     }
+}
+
+/// Whether somebody reads stdout as it comes.
+pub(crate) fn is_for_people() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Shows a table that only this program has: aligned on a terminal, and
+/// otherwise all of it, with a tab between columns.
+pub(crate) fn table<const N: usize>(
+    headings: [&'static str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Result<()> {
+    if is_for_people() {
+        return aligned(headings, rows);
+    }
+    let mut text = headings.join("\t") + "\n";
+    for row in rows {
+        text += &(row.map(|cell| escaped(&cell)).join("\t") + "\n");
+    }
+    print(&text)
+}
+
+fn aligned<const N: usize>(
+    headings: [&'static str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal that does not know its width says 0.
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        table.set_width(size.ws_col);
+    }
+    table.set_header(headings);
+    for row in rows {
+        table.add_row(row.map(|cell| escaped(&cell)));
+    }
+    print(&(table.trim_fmt() + "\n"))
+}
+
+/// When something was: how long ago for people, the moment for programs.
+pub(crate) fn when(moment: i64) -> String {
+    if is_for_people() { ago(moment) } else { mocker_core::time::rfc3339(moment) }
 }
 
 /// How long ago something was, as people say it. `then` is in nanoseconds

@@ -33,6 +33,8 @@ pub const POINTS: &[&str] = &[
     "rm.before-commit-point",
     "rm.after-commit-point",
     "rm.after-delete",
+    "rollback.before-commit-point",
+    "rollback.after-commit-point",
 ];
 
 /// Dies here if this point is armed; nothing at all without the feature.

@@ -22,6 +22,7 @@ pub mod mount;
 pub mod numbered;
 pub mod sandbox;
 pub mod store;
+pub mod time;
 pub mod trace;
 pub mod tree;
 

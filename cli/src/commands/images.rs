@@ -9,7 +9,9 @@ const EXAMPLES: &str = "\
 Examples:
   mocker images
   mocker images --format json | jq -r '.[].name'
-  mocker rm $(mocker images -q)";
+  mocker rm $(mocker images -q)
+
+VERSION is the number of the current version; '1 of 3' after a rollback from the third to the first.";
 
 /// List images, the newest first
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,10 @@ impl Args {
                 let wide = [
                     image.id.clone(),
                     image.name.unwrap_or_else(|| "-".to_owned()),
-                    image.version.to_string(),
+                    match image.version == image.versions {
+                        true => image.version.to_string(),
+                        false => format!("{} of {}", image.version, image.versions),
+                    },
                     image.backend,
                     output::ago(image.created),
                     image.source.clone(),

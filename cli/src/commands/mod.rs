@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod convert;
 pub(crate) mod diff;
+pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod logs;
@@ -13,6 +14,7 @@ pub(crate) mod pool;
 pub(crate) mod ps;
 pub(crate) mod reclaim;
 pub(crate) mod rm;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod tag;
@@ -35,6 +37,8 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Commit(verb) => verb.perform(args),
         Verb::Diff(verb) => verb.perform(args),
         Verb::Tag(verb) => verb.perform(args),
+        Verb::History(verb) => verb.perform(args),
+        Verb::Rollback(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),
         Verb::Convert(verb) => verb.perform(args),

@@ -24,6 +24,7 @@ mod commit;
 mod convert;
 mod diff;
 mod forget;
+mod history;
 mod host_files;
 mod init;
 mod pause;
@@ -31,6 +32,7 @@ mod reclaim;
 mod records;
 mod restack;
 mod rm;
+mod rollback;
 mod root;
 mod run;
 mod settle;
@@ -41,11 +43,13 @@ mod undeclared;
 
 pub use command::shown as shown_command;
 pub use diff::{Diff, DiffRequest, Side};
+pub use history::VersionSummary;
 pub use init::check_source;
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
     Progress, Removed, RunRequest, Squash, Status,
 };
+pub use rollback::RolledBack;
 pub use root::Root;
 
 /// How to open an engine.

@@ -215,11 +215,20 @@ pub fn append(tx: &Transaction<'_>, id: &str, version: &NewVersion<'_>) -> Resul
         version.message
     ])
     .map_err(sql)?;
+    set_head(tx, id, number)?;
+    Ok(number)
+}
+
+/// Makes a version the current one.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_head(tx: &Transaction<'_>, id: &str, number: u32) -> Result<()> {
     tx.prepare_cached("UPDATE image SET head = ?2 WHERE id = ?1")
         .map_err(sql)?
         .execute(params![id, number])
         .map_err(sql)?;
-    Ok(number)
+    Ok(())
 }
 
 /// Gives a name to an image that has none.

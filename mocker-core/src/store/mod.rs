@@ -101,6 +101,17 @@ impl Store {
         &self.connection
     }
 
+    /// Reads several things as they are at one moment, whatever others write
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Whatever `look` returns, and those of the database.
+    pub fn look<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let moment =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred).map_err(sql)?;
+        look(&moment)
+    }
+
     /// Makes the reserve for a full file system, where it is missing and there
     /// is room.
     ///

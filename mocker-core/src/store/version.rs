@@ -8,6 +8,49 @@ use crate::image::Config;
 use crate::store::image::parse_config;
 use crate::store::sql;
 
+/// One version of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: u32,
+    /// Its topmost layer; `None` where its tree was pruned.
+    pub layer: Option<LayerId>,
+    /// When it was made, in nanoseconds since the epoch.
+    pub created: i64,
+    /// The command that made the tree, or how it came about.
+    pub created_by: String,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Why.
+    pub message: Option<String>,
+}
+
+const COLUMNS: &str = "number, layer, created, created_by, author, message";
+
+/// Reads a row of [`COLUMNS`].
+fn read(row: &Row<'_>) -> rusqlite::Result<Version> {
+    Ok(Version {
+        number: row.get(0)?,
+        layer: layer(row, 1)?,
+        created: row.get(2)?,
+        created_by: row.get(3)?,
+        author: row.get(4)?,
+        message: row.get(5)?,
+    })
+}
+
+/// The versions of an image, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(connection: &Connection, image: &str) -> Result<Vec<Version>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM version WHERE image = ?1 ORDER BY number DESC"))
+        .map_err(sql)?;
+    let rows = statement.query_map([image], read).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
 /// Reads the topmost layer of a version out of a column; `None` for a version
 /// whose tree was pruned, of which only the entry in the history is left.
 pub(super) fn layer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<LayerId>> {
@@ -53,6 +96,19 @@ pub fn before(connection: &Connection, image: &str, number: u32) -> Result<Optio
         .prepare_cached(
             "SELECT max(number) FROM version WHERE image = ?1 AND number < ?2 AND layer IS NOT NULL",
         )
+        .map_err(sql)?
+        .query_row(params![image, number], |row| row.get(0))
+        .map_err(sql)
+}
+
+/// The number of the entry before one in an image's history, whether its tree is
+/// left or not; `None` for the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn previous(connection: &Connection, image: &str, number: u32) -> Result<Option<u32>> {
+    connection
+        .prepare_cached("SELECT max(number) FROM version WHERE image = ?1 AND number < ?2")
         .map_err(sql)?
         .query_row(params![image, number], |row| row.get(0))
         .map_err(sql)

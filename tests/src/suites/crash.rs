@@ -20,6 +20,7 @@ mod diff;
 mod init;
 mod killed;
 mod rm;
+mod rollback;
 mod run;
 mod twice;
 
@@ -34,6 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
         copied::cases,
         diff::cases,
         rm::cases,
+        rollback::cases,
         killed::cases,
         twice::cases,
         boot::cases,

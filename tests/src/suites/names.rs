@@ -7,11 +7,13 @@ use crate::harness::Case;
 use serde_json::Value;
 
 mod drawn;
+mod history;
 mod ids;
 mod lasting;
 mod lists;
 mod parents;
 mod removal;
+mod rollback;
 mod selected;
 mod tags;
 mod versions;
@@ -27,6 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
         tags::cases,
         versions::cases,
         selected::cases,
+        history::cases,
+        rollback::cases,
         removal::cases,
     ];
     cases.extend(parts.iter().flat_map(|part| part()));
