@@ -48,7 +48,8 @@ impl Btrfs {
         if let (Some(scratch), true) = (scratch, nested.is_empty() && (since.is_some() || !idle)) {
             let frozen = self.freeze(work, &tree, scratch)?;
             let candidates = candidates(&frozen, &tree.info, since.as_ref());
-            return Ok(observed(&frozen, candidates.inspect_err(|_| self.undo(scratch))?, true));
+            let seen = observed(&frozen, candidates.inspect_err(|_| self.undo(scratch))?, true);
+            return Ok(Observed { scratch_used: true, ..seen });
         }
         for inner in &nested {
             // A snapshot would show nothing of what is in it.
@@ -97,7 +98,7 @@ impl Btrfs {
 }
 
 fn observed(tree: &Tree, candidates: Candidates, frozen: bool) -> Observed {
-    Observed { view: Rootfs::Directory(tree.path.clone()), candidates, frozen }
+    Observed { view: Rootfs::Directory(tree.path.clone()), candidates, scratch_used: false, frozen }
 }
 
 /// Where a view may differ from a layer. `made` says how the node was made that it

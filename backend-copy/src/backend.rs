@@ -222,7 +222,7 @@ impl SnapshotBackend for Copies {
         })
         .await?;
         let candidates = Candidates::Everything { unchanged_before };
-        Ok(Observed { view, candidates, frozen: look.state == WorkState::Idle })
+        Ok(Observed { view, candidates, scratch_used: false, frozen: look.state == WorkState::Idle })
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

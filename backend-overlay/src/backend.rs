@@ -178,7 +178,12 @@ impl SnapshotBackend for Overlay {
 
     async fn observe(&self, look: Look<'_>) -> Result<Observed> {
         let view = self.rootfs(look.node, look.base, Access::Read).await?;
-        Ok(Observed { view, candidates: Candidates::ALL, frozen: look.state == WorkState::Idle })
+        Ok(Observed {
+            view,
+            candidates: Candidates::ALL,
+            scratch_used: false,
+            frozen: look.state == WorkState::Idle,
+        })
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

@@ -46,6 +46,8 @@ pub struct Observed {
     pub view: Rootfs,
     /// Where it may differ from the layer that it is compared with.
     pub candidates: Candidates,
+    /// Whether [`Look::scratch`] was made into a node.
+    pub scratch_used: bool,
     /// Whether nothing can change the view any more while it is read.
     pub frozen: bool,
 }

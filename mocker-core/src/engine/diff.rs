@@ -185,7 +185,7 @@ impl Engine {
                 let backend = self.backend(&tree.backend).await?;
                 let view = backend.rootfs(tree.node, &tree.base, Access::Read).await?;
                 let candidates = Candidates::Paths(Vec::new());
-                (Some(Observed { view, candidates, frozen: true }), to_keeps)
+                (Some(Observed { view, candidates, scratch_used: false, frozen: true }), to_keeps)
             }
             Some(tree) => {
                 let (seen, keeps) = self.observe(tree, ancestor).await?;
@@ -232,7 +232,11 @@ impl Engine {
         let backend = self.backend(&tree.backend).await?;
         let look =
             Look { node: tree.node, base: &tree.base, since, state: tree.state, scratch: tree.scratch };
-        Ok((backend.observe(look).await?, backend.capabilities().sparse == Sparse::Kept))
+        let observed = backend.observe(look).await?;
+        if let (false, Some(unused)) = (observed.scratch_used, tree.scratch) {
+            self.store.write(Durability::Quick, |tx| journal::forget(tx, unused))?;
+        }
+        Ok((observed, backend.capabilities().sparse == Sparse::Kept))
     }
 
     /// Whether no verb began to change a container while it was looked at.
