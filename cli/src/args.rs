@@ -9,8 +9,8 @@ use mocker_core::backend::Driver;
 
 use crate::Program;
 use crate::commands::{
-    backends, commit, completions, conformance, convert, diff, history, images, init, logs, pool, ps,
-    reclaim, rm, rollback, run, start, tag,
+    backends, commit, completions, conformance, convert, diff, history, images, init, inspect, logs, pool,
+    ps, reclaim, rm, rollback, run, start, tag,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -93,6 +93,7 @@ pub(crate) enum Verb {
     Diff(diff::Args),
     Tag(tag::Args),
     History(history::Args),
+    Inspect(inspect::Args),
     Rollback(rollback::Args),
     Rm(rm::Args),
     Convert(convert::Args),

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use mocker_core::engine::Created;
-use mocker_core::image::escaped;
+use mocker_core::image::{escaped, is_obeyed};
 use mocker_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 
@@ -48,11 +48,26 @@ pub(crate) fn bytes(mut to: impl Write, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Shows a record as JSON.
+/// Shows a record as JSON, in which no letter is one that a terminal obeys.
 pub(crate) fn json(record: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(record)
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write JSON: {error}")))?;
-    print(&(text + "\n"))
+    print(&(harmless(&text) + "\n"))
+}
+
+/// JSON has to escape some control characters in a text; this does so with all,
+/// and it means the same. What is left between texts is white space.
+fn harmless(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_obeyed(letter) && letter != '\n' {
+            // None of them lies beyond the first plane.
+            out += &format!("\\u{:04x}", u32::from(letter));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 /// Shows what a verb made.
@@ -162,6 +177,14 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_means_the_same_and_moves_no_cursor() {
+        let odd = "\u{1b}[31m\u{7f}\u{9b}2J\u{202e}\u{2066}\n\t\"\\ \u{0} 名 \u{1f600}";
+        let text = harmless(&serde_json::to_string_pretty(&[odd]).unwrap());
+        assert!(!text.contains(|letter: char| is_obeyed(letter) && letter != '\n'), "{text:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [odd]);
+    }
 
     #[test]
     fn times_are_told_in_the_largest_unit_that_fits() {

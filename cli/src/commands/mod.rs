@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod init;
+pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod pool;
 pub(crate) mod ps;
@@ -38,6 +39,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Diff(verb) => verb.perform(args),
         Verb::Tag(verb) => verb.perform(args),
         Verb::History(verb) => verb.perform(args),
+        Verb::Inspect(verb) => verb.perform(args),
         Verb::Rollback(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),

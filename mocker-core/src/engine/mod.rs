@@ -23,10 +23,12 @@ mod command;
 mod commit;
 mod convert;
 mod diff;
+mod find;
 mod forget;
 mod history;
 mod host_files;
 mod init;
+mod inspect;
 mod pause;
 mod reclaim;
 mod records;
@@ -43,8 +45,12 @@ mod undeclared;
 
 pub use command::shown as shown_command;
 pub use diff::{Diff, DiffRequest, Side};
+pub use find::Kind;
 pub use history::VersionSummary;
 pub use init::check_source;
+pub use inspect::{
+    ContainerConfig, ContainerDetails, HostConfig, ImageDetails, Inspected, LayerHistory, RootFs, State,
+};
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
     Progress, Removed, RunRequest, Squash, Status,

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Layers;
 use crate::crash_point;
+use crate::engine::find::{Found, find};
 use crate::engine::run::refuse_running;
 use crate::engine::sweep::{end_carried, end_process};
 use crate::engine::{Engine, Removed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{
-    CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, printable, refuse_version,
-};
+use crate::image::{printable, refuse_version};
 use crate::sandbox::PATIENT;
 use crate::store::container::Container;
 use crate::store::image::Image;
@@ -28,12 +27,6 @@ pub(super) enum Removal {
     /// Its command ended and it was run to be removed, or whoever ran it died:
     /// we hold its lease, and wait for a commit that still reads it.
     EndOfRun,
-}
-
-/// What a user's word stands for.
-enum Found {
-    Container(Box<Container>),
-    Image(Box<Image>),
 }
 
 impl Engine {
@@ -61,7 +54,10 @@ impl Engine {
     }
 
     async fn remove_one(&self, name: &str, force: bool) -> Result<Removed> {
-        match self.resolve(name)? {
+        refuse_version(name, "an image is removed with all its versions", |image, _| {
+            format!("'mocker rm {image}'")
+        })?;
+        match find(self.store.read(), name, None)? {
             Found::Image(found) => self.remove_image(name, &found).await,
             Found::Container(found) => {
                 if force && let Some(lease) = &found.lease {
@@ -80,46 +76,6 @@ impl Engine {
                 let notes = self.remove_container(&found, Removal::Asked).await?;
                 Ok(Removed { id: found.id, notes })
             }
-        }
-    }
-
-    /// An id says what it is; a name can be both, and is then refused.
-    fn resolve(&self, name: &str) -> Result<Found> {
-        let read = self.store.read();
-        refuse_version(name, "an image is removed with all its versions", |image, _| {
-            format!("'mocker rm {image}'")
-        })?;
-        if name.starts_with(IMAGE_PREFIX) {
-            return Ok(Found::Image(Box::new(image::find(read, name)?)));
-        }
-        if name.starts_with(CONTAINER_PREFIX) {
-            return Ok(Found::Container(Box::new(container::find(read, name)?)));
-        }
-        let as_container = match check_container_name(name) {
-            Ok(()) => match container::find(read, name) {
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                found => Some(found?),
-            },
-            Err(_) => None,
-        };
-        let as_image = match name.parse::<Reference>() {
-            Ok(reference) => image::by_name(read, &reference)?,
-            Err(error) if as_container.is_none() && check_container_name(name).is_err() => return Err(error),
-            Err(_) => None,
-        };
-        match (as_container, as_image) {
-            (Some(found), None) => Ok(Found::Container(Box::new(found))),
-            (None, Some(found)) => Ok(Found::Image(Box::new(found))),
-            (Some(one), Some(other)) => Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("'{}' could be {} or {}", printable(name), one.id, other.id),
-            )
-            .with_hint("give the id")),
-            (None, None) => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("No container named '{0}' exists, and no image named '{0}' exists", printable(name)),
-            )
-            .with_hint("'mocker ps' and 'mocker images' list those that do")),
         }
     }
 

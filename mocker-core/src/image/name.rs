@@ -156,7 +156,7 @@ pub fn printable(text: &str) -> String {
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() || is_bidi_control(letter) {
+        if is_obeyed(letter) {
             out.extend(letter.escape_default());
         } else {
             out.push(letter);
@@ -165,9 +165,11 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-/// Letters that reorder a line on the screen.
-fn is_bidi_control(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal would obey a letter instead of showing it, or reorder the
+/// line because of it.
+pub fn is_obeyed(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -383,52 +383,63 @@ pub fn delete(tx: &Transaction<'_>, id: &str) -> Result<()> {
     Ok(())
 }
 
+const SUMMARIES: &str = "SELECT container.id, container.name, container.image, image.name || ':' || image.tag, \
+                         container.image_version, container.argv, container.lease, container.exit_status, \
+                         container.failure, container.pid, container.backend, container.created, \
+                         container.started, container.finished, container.work FROM container \
+                         LEFT JOIN image ON image.id = container.image";
+
+/// Reads a row of [`SUMMARIES`].
+fn read_summary(row: &Row<'_>) -> rusqlite::Result<ContainerSummary> {
+    let argv: Vec<u8> = row.get(5)?;
+    let lease: Option<String> = row.get(6)?;
+    let pid: Option<i32> = row.get(9)?;
+    let finished: Option<i64> = row.get(13)?;
+    let status = match (lease.is_some() && pid.is_some(), finished.is_some()) {
+        (true, _) => Status::Running,
+        (false, true) => Status::Exited,
+        (false, false) => Status::Created,
+    };
+    Ok(ContainerSummary {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        image: row.get(2)?,
+        image_name: row.get(3)?,
+        image_version: row.get(4)?,
+        command: split_argv(&argv).iter().map(|word| OsStr::to_string_lossy(word).into_owned()).collect(),
+        status,
+        exit_code: row.get(7)?,
+        failure: row.get(8)?,
+        pid,
+        backend: row.get(10)?,
+        created: row.get(11)?,
+        started: row.get(12)?,
+        finished,
+        work: row.get(14)?,
+    })
+}
+
 /// All containers, newest first.
 ///
 /// # Errors
 /// Those of the database.
 pub fn list(connection: &Connection) -> Result<Vec<ContainerSummary>> {
     let mut statement = connection
-        .prepare_cached(
-            "SELECT container.id, container.name, container.image, image.name || ':' || image.tag, \
-             container.image_version, container.argv, container.lease, container.exit_status, \
-             container.failure, container.pid, container.backend, container.created, container.started, \
-             container.finished, container.work FROM container LEFT JOIN image ON image.id = container.image \
-             ORDER BY container.created DESC, container.rowid DESC",
-        )
+        .prepare_cached(&format!("{SUMMARIES} ORDER BY container.created DESC, container.rowid DESC"))
         .map_err(sql)?;
-    let rows = statement
-        .query_map([], |row| {
-            let argv: Vec<u8> = row.get(5)?;
-            let lease: Option<String> = row.get(6)?;
-            let pid: Option<i32> = row.get(9)?;
-            let finished: Option<i64> = row.get(13)?;
-            let status = match (lease.is_some() && pid.is_some(), finished.is_some()) {
-                (true, _) => Status::Running,
-                (false, true) => Status::Exited,
-                (false, false) => Status::Created,
-            };
-            Ok(ContainerSummary {
-                id: row.get(0)?,
-                name: row.get(1)?,
-                image: row.get(2)?,
-                image_name: row.get(3)?,
-                image_version: row.get(4)?,
-                command: split_argv(&argv)
-                    .iter()
-                    .map(|word| OsStr::to_string_lossy(word).into_owned())
-                    .collect(),
-                status,
-                exit_code: row.get(7)?,
-                failure: row.get(8)?,
-                pid,
-                backend: row.get(10)?,
-                created: row.get(11)?,
-                started: row.get(12)?,
-                finished,
-                work: row.get(14)?,
-            })
-        })
-        .map_err(sql)?;
+    let rows = statement.query_map([], read_summary).map_err(sql)?;
     rows.collect::<Result<_, _>>().map_err(sql)
+}
+
+/// One container as [`list`] has it, by its id.
+///
+/// # Errors
+/// Those of the database.
+pub fn summary(connection: &Connection, id: &str) -> Result<Option<ContainerSummary>> {
+    connection
+        .prepare_cached(&format!("{SUMMARIES} WHERE container.id = ?1"))
+        .map_err(sql)?
+        .query_row([id], read_summary)
+        .optional()
+        .map_err(sql)
 }

@@ -51,6 +51,22 @@ pub fn list(connection: &Connection, image: &str) -> Result<Vec<Version>> {
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 
+/// The first version of any image that had this layer on top, with the image's
+/// id; `None` where there is none any more.
+///
+/// # Errors
+/// Those of the database.
+pub fn first_on(connection: &Connection, layer: LayerId) -> Result<Option<(String, Version)>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, image FROM version WHERE layer = ?1 ORDER BY created, number LIMIT 1"
+        ))
+        .map_err(sql)?
+        .query_row([layer.0.0], |row| Ok((row.get(6)?, read(row)?)))
+        .optional()
+        .map_err(sql)
+}
+
 /// Reads the topmost layer of a version out of a column; `None` for a version
 /// whose tree was pruned, of which only the entry in the history is left.
 pub(super) fn layer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<LayerId>> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 mod drawn;
 mod history;
 mod ids;
+mod inspect;
 mod lasting;
 mod lists;
 mod parents;
@@ -30,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         versions::cases,
         selected::cases,
         history::cases,
+        inspect::cases,
         rollback::cases,
         removal::cases,
     ];
