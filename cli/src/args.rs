@@ -10,7 +10,7 @@ use mocker_core::backend::Driver;
 use crate::Program;
 use crate::commands::{
     backends, commit, completions, conformance, convert, diff, history, images, init, inspect, logs, pool,
-    ps, reclaim, rm, rollback, run, start, tag,
+    ps, reclaim, rm, rollback, run, start, tag, tree,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -94,6 +94,7 @@ pub(crate) enum Verb {
     Tag(tag::Args),
     History(history::Args),
     Inspect(inspect::Args),
+    Tree(tree::Args),
     Rollback(rollback::Args),
     Rm(rm::Args),
     Convert(convert::Args),

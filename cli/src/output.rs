@@ -169,6 +169,16 @@ pub(crate) fn ago(then: i64) -> String {
     }
 }
 
+/// A text that is short enough for a column.
+pub(crate) fn cut(text: String) -> String {
+    // As many letters as Docker shows of a command.
+    const LONGEST: usize = 45;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text[..end].to_owned() + "…",
+        None => text,
+    }
+}
+
 /// A number of bytes, as people say it, in powers of 1024.
 pub(crate) fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()

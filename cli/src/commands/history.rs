@@ -49,7 +49,7 @@ impl Args {
         let whole = self.no_trunc || !output::is_for_people();
         let text = |text: Option<String>| match text {
             Some(text) if whole => text,
-            Some(text) => cut(text),
+            Some(text) => output::cut(text),
             None => "-".to_owned(),
         };
         let rows = versions.into_iter().map(|version| {
@@ -72,15 +72,5 @@ impl Args {
         let headings = ["VERSION", "STATE", "CREATED", "CREATED BY", "SIZE", "LAYERS", "MESSAGE", "AUTHOR"];
         output::table(headings, rows)?;
         Ok(0)
-    }
-}
-
-/// A text that is short enough for a column.
-fn cut(text: String) -> String {
-    // As many letters as Docker shows of a command.
-    const LONGEST: usize = 45;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => text[..end].to_owned() + "…",
-        None => text,
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod tag;
+pub(crate) mod tree;
 
 use mocker_core::Result;
 use mocker_core::backend::complete;
@@ -40,6 +41,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Tag(verb) => verb.perform(args),
         Verb::History(verb) => verb.perform(args),
         Verb::Inspect(verb) => verb.perform(args),
+        Verb::Tree(verb) => verb.perform(args),
         Verb::Rollback(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),

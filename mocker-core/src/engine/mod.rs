@@ -29,6 +29,7 @@ mod history;
 mod host_files;
 mod init;
 mod inspect;
+mod lineage;
 mod pause;
 mod reclaim;
 mod records;
@@ -51,6 +52,7 @@ pub use init::check_source;
 pub use inspect::{
     ContainerConfig, ContainerDetails, HostConfig, ImageDetails, Inspected, LayerHistory, RootFs, State,
 };
+pub use lineage::{ContainerLeaf, ImageLine, Lineage, Parent, VersionStep};
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
     Progress, Removed, RunRequest, Squash, Status,

@@ -1,5 +1,6 @@
 //! Records of containers, and how a user's words lead to one.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -428,6 +429,16 @@ pub fn list(connection: &Connection) -> Result<Vec<ContainerSummary>> {
         .prepare_cached(&format!("{SUMMARIES} ORDER BY container.created DESC, container.rowid DESC"))
         .map_err(sql)?;
     let rows = statement.query_map([], read_summary).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
+/// The layer that each container was made over.
+///
+/// # Errors
+/// Those of the database.
+pub fn origins(connection: &Connection) -> Result<HashMap<String, LayerId>> {
+    let mut statement = connection.prepare_cached("SELECT id, origin FROM container").map_err(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, LayerId(NodeId(row.get(1)?))))).map_err(sql)?;
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 

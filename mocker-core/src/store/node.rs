@@ -1,5 +1,7 @@
 //! Records of nodes: which numbers exist, and which of them anything needs.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::backend::{Chain, LayerId, Layers, NodeId};
@@ -138,6 +140,24 @@ pub fn chain(connection: &Connection, tip: LayerId) -> Result<Chain> {
     let rows = statement.query_map([tip.0.0], |row| row.get(0)).map_err(sql)?;
     let layers: Vec<u64> = rows.collect::<Result<_, _>>().map_err(sql)?;
     Ok(Chain::new(layers.into_iter().map(|id| LayerId(NodeId(id))).collect()))
+}
+
+/// All layers, each with the one beneath it, where that still exists.
+///
+/// # Errors
+/// Those of the database.
+pub fn parents(connection: &Connection) -> Result<HashMap<LayerId, Option<LayerId>>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT node.id, beneath.id FROM node LEFT JOIN node AS beneath \
+             ON beneath.id = node.parent AND beneath.role = 'layer' WHERE node.role = 'layer'",
+        )
+        .map_err(sql)?;
+    let layer = |node| LayerId(NodeId(node));
+    let rows = statement
+        .query_map([], |row| Ok((layer(row.get(0)?), row.get::<_, Option<u64>>(1)?.map(layer))))
+        .map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
 }
 
 /// Whether the store knows this number, in whatever role.

@@ -51,6 +51,19 @@ pub fn list(connection: &Connection, image: &str) -> Result<Vec<Version>> {
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 
+/// The versions of all images, each behind its image's id; those of one image in
+/// the order of their numbers.
+///
+/// # Errors
+/// Those of the database.
+pub fn all(connection: &Connection) -> Result<Vec<(String, Version)>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS}, image FROM version ORDER BY image, number"))
+        .map_err(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(6)?, read(row)?))).map_err(sql)?;
+    rows.collect::<Result<_, _>>().map_err(sql)
+}
+
 /// The first version of any image that had this layer on top, with the image's
 /// id; `None` where there is none any more.
 ///

@@ -12,11 +12,13 @@ mod ids;
 mod inspect;
 mod lasting;
 mod lists;
+mod markup;
 mod parents;
 mod removal;
 mod rollback;
 mod selected;
 mod tags;
+mod tree;
 mod versions;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -33,6 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
         history::cases,
         inspect::cases,
         rollback::cases,
+        tree::cases,
         removal::cases,
     ];
     cases.extend(parts.iter().flat_map(|part| part()));
