@@ -24,21 +24,16 @@ pub(crate) struct Args {
     image: String,
 
     /// The number of the version [default: the one before the current one]
-    #[arg(value_parser = version)]
-    version: Option<u32>,
+    version: Option<String>,
 
     #[command(flatten)]
     shape: Shape,
 }
 
-/// An error of ours, in a form that the command line shows.
-fn version(text: &str) -> std::result::Result<u32, String> {
-    version_number(text).map_err(|error| error.to_string())
-}
-
 impl Args {
     pub(crate) fn perform(&self, args: &crate::args::Args) -> Result<u8> {
-        let done = open(args, "rollback")?.rollback(&self.image, self.version)?;
+        let version = self.version.as_deref().map(version_number).transpose()?;
+        let done = open(args, "rollback")?.rollback(&self.image, version)?;
         let called = done.name.as_ref().unwrap_or(&done.image);
         if done.version == done.before {
             exit::note(format_args!("version {} of {called} is the current one already", done.version));

@@ -10,6 +10,7 @@ use crate::suites::living;
 pub(super) fn cases() -> Vec<Case> {
     cases![
         a_terminal_gets_wider_tables,
+        a_history_fits_a_terminal_and_is_whole_elsewhere,
         colours_are_for_a_terminal_that_has_them,
         a_progress_bar_is_for_a_terminal,
     ]
@@ -44,6 +45,28 @@ fn a_terminal_gets_wider_tables(fixture: &Fixture) {
     let (shown, _) = on_a_terminal(fixture, "", "images --format json");
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown, fixture.images());
+}
+
+fn a_history_fits_a_terminal_and_is_whole_elsewhere(fixture: &Fixture) {
+    base_and_work(fixture);
+    let long = "a long word, ".repeat(10);
+    fixture.ok(&["commit", "-m", &long, "work", "base"]);
+    let (shown, _) = on_a_terminal(fixture, "", "history base");
+    for word in ["VERSION", "STATE", "current", "LAYERS", "just now", "a long word,", "…"] {
+        assert!(shown.contains(word), "{word} is missing: {shown}");
+    }
+    assert!(!shown.contains('\t') && shown.matches("a long").count() < 5, "{shown:?}");
+    let (shown, _) = on_a_terminal(fixture, "", "history --no-trunc base");
+    assert_eq!(shown.matches("a long").count(), 10, "{shown}");
+    let elsewhere = fixture.ok(&["history", "base"]);
+    assert!(elsewhere.contains(&long) && !elsewhere.contains("just now"), "{elsewhere}");
+    assert_eq!(elsewhere, fixture.ok(&["history", "--no-trunc", "base"]));
+    // Which version is current is seen in the list of images too.
+    let listed = |words: &str| on_a_terminal(fixture, "", words).0;
+    assert!(!listed("images").contains(" of "), "{}", listed("images"));
+    fixture.ok(&["rollback", "base"]);
+    assert!(listed("images").contains("1 of 2"), "{}", listed("images"));
+    assert!(listed("tree").contains("current"), "{}", listed("tree"));
 }
 
 fn colours_are_for_a_terminal_that_has_them(fixture: &Fixture) {

@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("s7_bad_names_of_images", image_names),
         case("s7_bad_names_of_containers", container_names),
         case("s7_bad_ids_for_rm", ids_to_remove),
+        case("s7_bad_words_for_the_verbs_about_versions", words_about_versions),
         case("s7_bad_host_names_users_directories_and_settings", settings),
         case("s7_bad_directories_for_init", directories),
         case("s7_names_that_are_not_utf8", not_utf8),
@@ -160,6 +161,29 @@ fn container_names(fixture: &Fixture) {
 fn ids_to_remove(fixture: &Fixture) {
     let lines: [&[&str]; 4] = [&["rm", "@"], &["rm", "-f", "@"], &["rm", "--", "@"], &["rm", "@", "@"]];
     each_is_refused(fixture, &lines, &bad_names(), none);
+}
+
+fn words_about_versions(fixture: &Fixture) {
+    let lines: [&[&str]; 7] = [
+        &["history", "@"],
+        &["history", "-q", "@"],
+        &["rollback", "@"],
+        &["rollback", "@", "1"],
+        &["rollback", "base", "@"],
+        &["tree", "@"],
+        &["tree", "base", "@"],
+    ];
+    // "--" says that no options follow; all words may be left away for a tree.
+    each_is_refused(fixture, &lines, &bad_names(), |line, name| line[0] == "tree" && name == "--");
+    for name in bad_names() {
+        for words in [["run", &format!("base@{name}"), "true"], ["tag", &format!("base@{name}"), "fresh"]] {
+            said_clearly(&background::run(fixture, &words), &words);
+        }
+        // It answers for what was found all the same, which is nothing.
+        let ended = background::run(fixture, &["inspect", &name]);
+        assert!(matches!(ended.code, Some(1 | 2)) && [&b""[..], b"[]\n"].contains(&&*ended.out), "{ended:?}");
+        ended.clear();
+    }
 }
 
 fn settings(fixture: &Fixture) {

@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         c13_a_version_has_a_layer_more_than_what_it_was_made_from,
         c13_the_current_version_is_marked_wherever_it_is,
         c13_a_history_is_as_long_as_its_image_has_versions,
+        a_pruned_version_is_in_the_history_and_nowhere_else,
         c13_odd_texts_are_data_and_harmless_on_a_terminal,
     ]
 }
@@ -123,6 +124,46 @@ fn c13_a_history_is_as_long_as_its_image_has_versions(fixture: &Fixture) {
     fixture.fails(&["history", "nothing"], 1);
     let said = fixture.fails(&["history", "base@2"], 1);
     assert!(said.contains("mocker inspect base@2"), "{said}");
+}
+
+fn a_pruned_version_is_in_the_history_and_nowhere_else(fixture: &Fixture) {
+    let base = fixture.image("base");
+    write(fixture, "work", "base", "x");
+    for message in ["two", "three"] {
+        fixture.ok(&["commit", "-m", message, "work", "base"]);
+    }
+    fixture.ok(&["tag", "base@2", "kept"]);
+    let pruned = "UPDATE version SET layer = NULL WHERE image = ?1 AND number = 2";
+    assert_eq!(fixture.store().execute(pruned, [&base]).unwrap(), 1);
+    let found = history(fixture, "base");
+    let told = |name: &str| found.iter().map(|version| version[name].clone()).collect::<Vec<_>>();
+    assert_eq!(told("pruned"), [false, true, false]);
+    assert_eq!(
+        (&found[1]["message"], &found[1]["layer"], &found[1]["size"]),
+        (&"two".into(), &Value::Null, &Value::Null)
+    );
+    assert_eq!(fixture.ok(&["history", "base"]).lines().nth(2).unwrap().split('\t').nth(1), Some("pruned"));
+    assert_eq!(field(fixture, "base", "versions"), 3);
+    for (words, code) in [
+        (&["run", "base@2", "true"][..], 125),
+        (&["tag", "base@2", "then"], 1),
+        (&["rollback", "base", "2"], 1),
+        (&["rollback", "base"], 1),
+    ] {
+        let said = fixture.fails(words, code);
+        assert!(said.contains("version 2 of image base:latest was pruned: its tree is gone"), "{said}");
+        assert!(said.contains("it has 1, 3;"), "{said}");
+    }
+    assert_eq!(fixture.mocker(&["inspect", "base@2"]).run().code, 1);
+    fixture.ok(&["rollback", "base", "1"]);
+    fixture.ok(&["rollback", "base", "3"]);
+    let drawn = fixture.ok(&["tree"]);
+    assert!(drawn.contains("@2  pruned  two"), "{drawn}");
+    for format in ["dot", "svg", "json"] {
+        assert!(fixture.ok(&["tree", "--format", format]).contains("pruned"));
+    }
+    // The tree is there by its other name.
+    fixture.ok(&["run", "--rm", "kept", "cat", "/word"]);
 }
 
 fn c13_odd_texts_are_data_and_harmless_on_a_terminal(fixture: &Fixture) {
