@@ -5,15 +5,15 @@
 //! names are grouped, not the inodes' numbers, which mean nothing across trees.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Stat, statat};
+use rustix::fs::{FileType, Stat};
 
-use super::walk::{bytes, list, look_up, open_directory, size_of};
+use super::walk::{look_up, size_of};
 use super::{Aspect, Change, Comparison, Kind, What};
 use crate::error::Result;
-use crate::tree::failure::{Failure, during};
+use crate::tree::visit;
 
 /// A device and an inode number.
 type Inode = (u64, u64);
@@ -163,30 +163,12 @@ fn complete(trees: Comparison<'_>, names: &mut BTreeMap<PathBuf, Linked>) -> Res
 /// All names of these inodes in a tree.
 fn find(top: BorrowedFd<'_>, wanted: &HashSet<Inode>) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let opened = open_directory(top, c".").map_err(during("open"));
-    let mut todo: Vec<(PathBuf, OwnedFd)> =
-        vec![(PathBuf::new(), opened.map_err(|failure| failure.into_error(Path::new("/")))?)];
-    while let Some((path, directory)) = todo.pop() {
-        let failed = |failure: Failure| failure.into_error(&Path::new("/").join(&path));
-        let mut names = Vec::new();
-        list(&directory, &mut names).map_err(failed)?;
-        for name in names {
-            let stat = match statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => stat,
-                Err(rustix::io::Errno::NOENT) => continue,
-                Err(errno) => return Err(failed(Failure::Kernel("look at", errno))),
-            };
-            let inner = path.join(bytes(&name));
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                match open_directory(directory.as_fd(), &name) {
-                    Ok(opened) => todo.push((inner, opened)),
-                    Err(rustix::io::Errno::NOENT) => {}
-                    Err(errno) => return Err(failed(Failure::Kernel("open", errno))),
-                }
-            } else if wanted.contains(&(stat.st_dev, stat.st_ino)) {
-                found.push(inner);
-            }
+    visit(top, |visited| {
+        let inode = (visited.stat.st_dev, visited.stat.st_ino);
+        if visited.directory.is_none() && wanted.contains(&inode) {
+            found.push(visited.path.to_owned());
         }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }

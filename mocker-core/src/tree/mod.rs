@@ -14,7 +14,9 @@ pub(crate) mod shared;
 mod sys;
 pub(crate) mod tasks;
 mod usage;
+mod visit;
 
 pub use protection::{is_protected, unprotect, unprotect_entry};
 pub use remove::remove_tree;
 pub use usage::allocated;
+pub use visit::{Visited, visit};
