@@ -11,12 +11,12 @@ use mocker_core::backend::{
 };
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
-    Capabilities, CommitConsistency, CommitCost, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup,
-    LayerId, Layers, NodeId, RenameDir, Result, Sparse, Views, WorkId, mount, tree,
+    Capabilities, CommitConsistency, CommitCost, CopyupUnit, DiffCost, Error, ErrorKind, FdCoherence,
+    HardlinkCopyup, LayerId, Layers, NodeId, RenameDir, Result, Sparse, Views, WorkId, mount, tree,
 };
 
 use crate::layout::Layout;
-use crate::{kernel, probe};
+use crate::{changes, kernel, probe};
 
 /// The line for the table of drivers.
 pub const DRIVER: Driver = Driver {
@@ -104,6 +104,7 @@ impl SnapshotBackend for Overlay {
             .layers(Layers::Delta)
             .views(Views::ReadOnly)
             .commit_cost(CommitCost::Constant)
+            .diff_cost(DiffCost::Changes)
             .commit_running(CommitConsistency::Paused)
             // A work area over them is read as one layer more.
             .max_depth(mount::MOST_LAYERS - 1)
@@ -178,12 +179,13 @@ impl SnapshotBackend for Overlay {
 
     async fn observe(&self, look: Look<'_>) -> Result<Observed> {
         let view = self.rootfs(look.node, look.base, Access::Read).await?;
-        Ok(Observed {
-            view,
-            candidates: Candidates::ALL,
-            scratch_used: false,
-            frozen: look.state == WorkState::Idle,
-        })
+        let this = self.clone();
+        let candidates = match changes::nodes_since(&look) {
+            Some(nodes) => blocking(move || this.layout.candidates(&nodes)).await?,
+            None => Candidates::ALL,
+        };
+        let frozen = look.state == WorkState::Idle || matches!(look.node, Node::Layer(_));
+        Ok(Observed { view, candidates, scratch_used: false, frozen })
     }
 
     async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {

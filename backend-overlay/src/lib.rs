@@ -4,11 +4,13 @@
 //!
 //! Start with [`Overlay`] in `backend.rs`, which implements the trait.
 //! `layout.rs` knows the paths, `upper.rs` makes and freezes the writable side,
-//! `probe.rs` finds out by a trial whether overlayfs works at a place, `kernel.rs`
-//! what it does there. Mounts are made by mocker-core alone.
+//! `changes.rs` finds what was written since, `probe.rs` finds out by a trial
+//! whether overlayfs works at a place, `kernel.rs` what it does there. Mounts are
+//! made by mocker-core alone.
 #![forbid(unsafe_code)]
 
 mod backend;
+mod changes;
 mod kernel;
 mod layout;
 mod probe;
