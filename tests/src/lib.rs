@@ -10,7 +10,9 @@
 
 #![expect(clippy::expect_used, reason = "a fixture that cannot be set up must fail the case at once")]
 
+mod apply;
 mod call;
+mod comparison;
 mod consistency;
 mod driver;
 pub mod edit;

@@ -168,6 +168,42 @@ pub fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     told
 }
 
+/// In what the second tree differs from the first, as a list of changes has to
+/// say it, hard links aside: for each path what became of it, in words. A
+/// directory that is gone is told without what was in it.
+pub(crate) fn changes(one: &Tree, other: &Tree, holes: bool) -> BTreeMap<PathBuf, Vec<String>> {
+    let stays = |path: &Path| match (one.0.get(path), other.0.get(path)) {
+        (Some(entry), Some(found)) => entry.kind == found.kind,
+        _ => false,
+    };
+    let mut told: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for path in one.0.keys().filter(|path| !stays(path) && path.parent().is_none_or(&stays)) {
+        told.entry(path.clone()).or_default().push("deleted".to_owned());
+    }
+    for path in other.0.keys().filter(|path| !stays(path)) {
+        told.entry(path.clone()).or_default().push("added".to_owned());
+    }
+    for (path, entry) in one.0.iter().filter(|(path, _)| stays(path)) {
+        let found = &other.0[path];
+        let held = |entry: &Entry| (entry.size, entry.device, entry.target.clone(), entry.content.clone());
+        let same = held(entry) == held(found);
+        let aspects = [
+            ("content", !same),
+            ("mode", entry.mode != found.mode),
+            ("owner", entry.owner != found.owner),
+            ("mtime", entry.modified != found.modified),
+            ("xattr", entry.attributes != found.attributes),
+            ("holes", same && holes && entry.data != found.data),
+        ];
+        let differing: Vec<_> =
+            aspects.iter().filter(|(_, differs)| *differs).map(|(word, _)| (*word).to_owned()).collect();
+        if !differing.is_empty() {
+            told.insert(path.clone(), differing);
+        }
+    }
+    told
+}
+
 /// Asserts that two trees are the same in everything.
 #[track_caller]
 pub fn assert_same(one: &Path, other: &Path) {
@@ -217,6 +253,11 @@ impl Tree {
             entry.data.clear();
         }
         self
+    }
+
+    /// How long the file at a path is; 0 for anything else.
+    pub(crate) fn file_size(&self, path: &Path) -> u64 {
+        self.0.get(path).filter(|entry| entry.kind == "file").map_or(0, |entry| entry.size)
     }
 
     /// Whether a path is there.

@@ -40,7 +40,7 @@ mod tests;
 mod text;
 mod world;
 
-pub use generator::generate;
+pub use generator::{generate, generate_comparisons};
 pub use machine::search;
 pub use player::Stage;
 pub(crate) use player::during;
@@ -81,6 +81,9 @@ pub enum Action {
     Reopen,
     /// Makes a call that changes nothing.
     Try(Attempt),
+    /// Finds out in what the second of two trees, layers or work areas, differs
+    /// from the first, and does that to a copy of the first.
+    Compare(Label, Label),
 }
 
 /// In which of its ways a work area is committed.
@@ -155,6 +158,13 @@ pub struct Tally {
     pub reopened: u64,
     pub attempts: u64,
     pub trees_compared: u64,
+    pub comparisons: u64,
+    pub changes: u64,
+    pub retyped: u64,
+    pub content_alone: u64,
+    pub xattr_alone: u64,
+    pub links_alone: u64,
+    pub holes_alone: u64,
 }
 
 /// A script that fails, as short as it could be made.
@@ -180,6 +190,13 @@ impl std::ops::Add for Tally {
             reopened: self.reopened + other.reopened,
             attempts: self.attempts + other.attempts,
             trees_compared: self.trees_compared + other.trees_compared,
+            comparisons: self.comparisons + other.comparisons,
+            changes: self.changes + other.changes,
+            retyped: self.retyped + other.retyped,
+            content_alone: self.content_alone + other.content_alone,
+            xattr_alone: self.xattr_alone + other.xattr_alone,
+            links_alone: self.links_alone + other.links_alone,
+            holes_alone: self.holes_alone + other.holes_alone,
         }
     }
 }

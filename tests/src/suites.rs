@@ -8,6 +8,7 @@ use crate::lane::Lane;
 
 mod background;
 mod btrfs_only;
+mod changes;
 mod cli;
 mod commit;
 mod crash;
@@ -49,6 +50,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("random", random::cases()),
         Area::new("machine", machine::cases()),
         Area::new("nodes", nodes::cases()),
+        Area::new("changes", changes::cases()),
         Area { name: "half_made", cases: nodes::half_made::cases(), applies: nodes::half_made::applies },
         Area { name: "nested", cases: commit::nested::cases(), applies: btrfs_only::applies },
         Area { name: "btrfs_only", cases: btrfs_only::cases(), applies: btrfs_only::applies },

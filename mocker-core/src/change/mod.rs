@@ -70,6 +70,24 @@ pub enum Candidates {
 impl Candidates {
     /// Every place, and nothing is known about any.
     pub const ALL: Self = Self::Everything { unchanged_before: None };
+
+    /// The places of either, where each is about another of the two trees and
+    /// the same layer beneath both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Paths(mut one), Self::Paths(other)) => {
+                one.extend(other);
+                Self::Paths(one)
+            }
+            // A tree that is the layer itself.
+            (Self::Paths(none), everything) | (everything, Self::Paths(none)) if none.is_empty() => {
+                everything
+            }
+            // Two times, by two trees, and it may be either that changed.
+            _ => Self::ALL,
+        }
+    }
 }
 
 /// A place that may differ.

@@ -195,7 +195,7 @@ impl Engine {
         };
         let (here, mut candidates, frozen) = match here {
             Some(here) => {
-                (Some(here.view), united(here.candidates, there.candidates), here.frozen && there.frozen)
+                (Some(here.view), here.candidates.or(there.candidates), here.frozen && there.frozen)
             }
             None => (None, Candidates::ALL, there.frozen),
         };
@@ -249,20 +249,6 @@ impl Engine {
         };
         let idle = now.lease.is_none() || tree.state != WorkState::Idle;
         Ok(idle && Node::Work(now.work) == tree.node && Some(now.base) == tree.base.tip())
-    }
-}
-
-/// Candidates of either side.
-fn united(one: Candidates, other: Candidates) -> Candidates {
-    match (one, other) {
-        (Candidates::Paths(mut one), Candidates::Paths(other)) => {
-            one.extend(other);
-            Candidates::Paths(one)
-        }
-        (Candidates::Paths(none), everything) | (everything, Candidates::Paths(none)) if none.is_empty() => {
-            everything
-        }
-        _ => Candidates::ALL,
     }
 }
 

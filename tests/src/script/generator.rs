@@ -23,14 +23,70 @@ const LONGEST_CHAIN: usize = 40;
 const MOST_WORKS: usize = 3;
 const MOST_LAYERS: usize = 40;
 
+/// How many of a thousand steps are of each kind; the rest are edits, and so are
+/// the first ones.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    first_edits: Label,
+    /// Edits that hardly show.
+    quiet: u32,
+    commit: u32,
+    branch: u32,
+    switch: u32,
+    delete_work: u32,
+    delete_layer: u32,
+    compare: u32,
+    /// One in so many work areas stands over nothing.
+    over_nothing: u32,
+}
+
+/// A tree grows through dozens of layers.
+const LONG: Shares = Shares {
+    first_edits: 0,
+    quiet: 15,
+    commit: 25,
+    branch: 5,
+    switch: 8,
+    delete_work: 3,
+    delete_layer: 7,
+    compare: 0,
+    over_nothing: 25,
+};
+
+/// Many trees that are nearly the same, and some that have nothing in common.
+const COMPARING: Shares = Shares {
+    first_edits: 60,
+    quiet: 120,
+    commit: 60,
+    branch: 25,
+    switch: 25,
+    delete_work: 8,
+    delete_layer: 8,
+    compare: 160,
+    over_nothing: 6,
+};
+
 /// Makes a script of so many steps; a shorter one is the beginning of a longer.
 pub fn generate(seed: u64, steps: u64) -> Vec<Step> {
+    make(LONG, seed, steps)
+}
+
+/// As [`generate`], a script in which trees are compared with each other.
+pub fn generate_comparisons(seed: u64, steps: u64) -> Vec<Step> {
+    make(COMPARING, seed, steps)
+}
+
+fn make(shares: Shares, seed: u64, steps: u64) -> Vec<Step> {
     let mut generator =
-        Generator { random: Rng::with_seed(seed), world: World::new(), planned: VecDeque::new() };
+        Generator { shares, random: Rng::with_seed(seed), world: World::new(), planned: VecDeque::new() };
     (1..=steps).map(|number| generator.next(number)).collect()
 }
 
+/// Makes a step of one kind; `None` where there is nothing to do it to.
+type Choose = fn(&mut Generator) -> Option<Action>;
+
 struct Generator {
+    shares: Shares,
     random: Rng,
     world: World,
     /// Edits of the current work area that belong together.
@@ -39,7 +95,7 @@ struct Generator {
 
 impl Generator {
     fn next(&mut self, number: Label) -> Step {
-        let step = Step { number, action: self.action() };
+        let step = Step { number, action: self.action(number) };
         self.world.follow(&step);
         if matches!(step.action, Action::Branch(_) | Action::Switch(_)) {
             self.planned.clear();
@@ -47,17 +103,52 @@ impl Generator {
         step
     }
 
-    fn action(&mut self) -> Action {
-        let action = match self.random.u32(0..1000) {
-            _ if self.world.work().depth >= LONGEST_CHAIN => self.branch(),
-            0..25 => self.commit(),
-            25..30 => self.branch(),
-            30..38 => self.switch(),
-            38..41 => self.delete_work(),
-            41..48 => self.delete_layer(),
-            _ => None,
+    fn action(&mut self, number: Label) -> Action {
+        let action = if number <= self.shares.first_edits {
+            None
+        } else if self.world.work().depth >= LONGEST_CHAIN {
+            self.branch()
+        } else {
+            self.share().and_then(|choose| choose(self))
         };
         action.unwrap_or_else(|| Action::Edit(self.next_edit()))
+    }
+
+    /// Something else than an edit, as often as it is due.
+    fn share(&mut self) -> Option<Choose> {
+        let Shares { quiet, commit, branch, switch, delete_work, delete_layer, compare, .. } = self.shares;
+        let choices: [(u32, Choose); 7] = [
+            (quiet, |this| Some(Action::Edit(this.change_a_twin()))),
+            (commit, Self::commit),
+            (branch, Self::branch),
+            (switch, Self::switch),
+            (delete_work, Self::delete_work),
+            (delete_layer, Self::delete_layer),
+            (compare, Self::compare),
+        ];
+        let mut at = self.random.u32(0..1000);
+        for (share, choose) in choices {
+            match at.checked_sub(share) {
+                None => return Some(choose),
+                Some(rest) => at = rest,
+            }
+        }
+        None
+    }
+
+    /// Any two trees, now and then one with itself; most often one of them is the
+    /// one that is being changed.
+    fn compare(&mut self) -> Option<Action> {
+        let all: Vec<_> = self.world.layers.keys().chain(self.world.works.keys()).copied().collect();
+        let mut any = |but: Option<Label>| {
+            let one = match self.random.u32(0..3) {
+                0 => Some(self.world.current),
+                _ => self.random.choice(&all).copied(),
+            };
+            one.filter(|one| Some(*one) != but).or_else(|| self.random.choice(&all).copied())
+        };
+        let from = any(None)?;
+        Some(Action::Compare(from, any(Some(from))?))
     }
 
     fn next_edit(&mut self) -> Edit {
@@ -95,7 +186,8 @@ impl Generator {
             .filter(|(_, layer)| layer.depth < LONGEST_CHAIN / 2)
             .map(|(label, _)| *label)
             .collect();
-        let over = if self.random.u32(0..25) == 0 { None } else { self.random.choice(short) };
+        let over =
+            if self.random.u32(0..self.shares.over_nothing) == 0 { None } else { self.random.choice(short) };
         Some(Action::Branch(over))
     }
 

@@ -7,7 +7,8 @@
 //! reached it.
 //!
 //! `edits.rs` changes trees, `life.rs` makes and deletes them, `compare.rs`
-//! looks at them, and `attempts.rs` makes the calls that change nothing.
+//! looks at them, `changes.rs` has two of them compared by the backend and the
+//! core, and `attempts.rs` makes the calls that change nothing.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::nodes::Nodes;
 use crate::oracle::Tree;
 
 mod attempts;
+mod changes;
 mod compare;
 mod edits;
 mod life;
@@ -176,6 +178,7 @@ impl<'a> Play<'a> {
             Action::DeleteWork(work) if *work != self.current => self.delete_work(*work),
             Action::DeleteLayer(layer) => self.delete_layer(*layer),
             Action::Try(attempt) => self.attempt(*attempt),
+            Action::Compare(from, to) => self.compare_two(step.number, *from, *to),
             Action::Branch(_) | Action::Switch(_) | Action::DeleteWork(_) | Action::Reopen => Ok(()),
         }
     }

@@ -48,6 +48,7 @@ impl fmt::Display for Step {
             Action::DeleteLayer(layer) => write!(f, "delete layer {layer}"),
             Action::Reopen => f.write_str("reopen"),
             Action::Try(attempt) => write!(f, "try to {attempt}"),
+            Action::Compare(from, to) => write!(f, "compare {from} with {to}"),
         }
     }
 }
@@ -125,6 +126,7 @@ fn action(own: Label, words: &[Word<'_>]) -> Result<Action, String> {
         [P("delete"), P("work"), P("area"), P(work)] => Action::DeleteWork(number(work, 10)?),
         [P("delete"), P("layer"), P(layer)] => Action::DeleteLayer(number(layer, 10)?),
         [P("reopen")] => Action::Reopen,
+        [P("compare"), P(from), P("with"), P(to)] => Action::Compare(number(from, 10)?, number(to, 10)?),
         [P("try"), P("to"), attempt @ ..] => Action::Try(self::attempt(attempt)?),
         _ => Action::Edit(Edit::parse(words)?),
     })

@@ -68,6 +68,9 @@ impl World {
                 work != self.current && self.works.contains_key(&work)
             }
             Action::DeleteLayer(layer) => self.layers.contains_key(&layer) && !self.bears_work(layer),
+            Action::Compare(from, to) => {
+                [from, to].iter().all(|node| self.works.contains_key(node) || self.layers.contains_key(node))
+            }
             Action::Try(Attempt::MakeWork(work)) => self.works.contains_key(&work),
             Action::Try(Attempt::MakeLayer(layer) | Attempt::WriteTo(layer)) => {
                 self.layers.contains_key(&layer)
@@ -102,7 +105,7 @@ impl World {
             Action::Switch(work) => self.current = *work,
             Action::DeleteWork(work) => self.deletions |= self.works.remove(work).is_some(),
             Action::DeleteLayer(layer) => self.deletions |= self.layers.remove(layer).is_some(),
-            Action::Reopen | Action::Try(_) => {}
+            Action::Reopen | Action::Try(_) | Action::Compare(..) => {}
         }
     }
 

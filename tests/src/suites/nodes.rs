@@ -25,9 +25,9 @@ mod lifecycle;
 mod limits;
 mod refusals;
 mod removal;
-mod watch;
+pub(crate) mod watch;
 
-use limits::play;
+pub(crate) use limits::play;
 pub(crate) use limits::{a_bit_of_everything, play_at};
 
 pub(crate) fn cases() -> Vec<Case> {

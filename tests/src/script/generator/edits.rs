@@ -42,7 +42,7 @@ impl Generator {
     /// Any edit, most of them possible.
     pub(super) fn edit(&mut self) -> Edit {
         let crowded = self.world.work().model.len() > MANY;
-        match self.random.u32(0..112) {
+        match self.random.u32(0..107) {
             // Rarely, so that there is something to remove.
             0..3 => self.empty_a_directory(),
             3..6 => self.move_a_directory(),
@@ -72,15 +72,13 @@ impl Generator {
             95..97 => Edit::RemoveAttribute { path: self.any_path(), name: self.attribute().to_owned() },
             97..100 => self.node(),
             100..102 => Edit::SetTime { path: self.any_path(), nanoseconds: self.time() },
-            102..105 => Edit::PunchHole {
+            102..104 => Edit::PunchHole {
                 path: self.some(FileType::RegularFile),
                 // Whole blocks: at the ends of others, btrfs writes zeros now and then.
                 at: 4096 * self.random.u64(0..16),
                 length: 4096 * self.random.u64(1..4),
             },
-            105..108 => self.rewrite_quietly(),
-            108..110 => self.regroup(),
-            110..111 => self.swap(),
+            104..105 => self.swap(),
             _ => self.replace(),
         }
     }

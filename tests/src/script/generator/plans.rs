@@ -12,6 +12,11 @@ use super::Generator;
 use super::edits::TIMES;
 use crate::edit::Edit;
 
+const BLOCK: usize = 4096;
+
+/// Files that are often equal.
+const TWINS: [&str; 4] = ["twin-1", "twin-2", "twin-3", "twin-4"];
+
 impl Generator {
     /// Empties a directory and removes it; often something of the same name
     /// comes after it.
@@ -39,32 +44,46 @@ impl Generator {
         Edit::Rename { from, to }
     }
 
-    /// Changes the first byte of a file, and gives it the time that it always
-    /// gets here. Whoever does that a second time changes neither size nor time.
-    pub(super) fn rewrite_quietly(&mut self) -> Edit {
-        let path = self.some(FileType::RegularFile);
-        self.planned.push_back(Edit::SetTime { path: path.clone(), nanoseconds: own_time(&path) });
-        Edit::Write { path, at: 0, length: 1, byte: self.byte() }
+    /// Changes a twin, one of a few files that are often equal in everything, so
+    /// that little shows it: neither its size nor its time.
+    pub(super) fn change_a_twin(&mut self) -> Edit {
+        let path = self.twin();
+        let is_file = self.world.work().model.kind(&path) == Some(FileType::RegularFile);
+        let byte = u8::from(self.random.u32(0..4) == 0);
+        match self.random.u32(0..8) {
+            _ if !is_file => self.plan_a_twin(&path),
+            0 | 1 => {
+                self.planned.push_back(Edit::Write { path: path.clone(), at: 0, length: 1, byte });
+            }
+            2 => {
+                let (at, length) = (BLOCK as u64, BLOCK);
+                self.planned.push_back(Edit::Write { path: path.clone(), at, length, byte: 0 });
+            }
+            3 => {
+                let (at, length) = (BLOCK as u64, BLOCK as u64);
+                self.planned.push_back(Edit::PunchHole { path: path.clone(), at, length });
+            }
+            4 | 5 => {
+                let other = self.twin();
+                self.planned.push_back(Edit::Unlink { path: path.clone() });
+                self.planned.push_back(Edit::Link { from: other, to: path.clone() });
+            }
+            _ => {
+                self.planned.push_back(Edit::Unlink { path: path.clone() });
+                self.plan_a_twin(&path);
+            }
+        }
+        self.planned.push_back(Edit::SetTime { path, nanoseconds: TIMES[0] });
+        self.first_planned()
     }
 
-    /// Makes two files equal in everything, and then one file, or two again.
-    pub(super) fn regroup(&mut self) -> Edit {
-        let (one, other) = (self.some(FileType::RegularFile), self.some(FileType::RegularFile));
-        for path in [&one, &other] {
-            self.planned.extend([
-                Edit::Truncate { path: path.clone(), size: 0 },
-                Edit::Chmod { path: path.clone(), mode: 0o644 },
-                Edit::SetTime { path: path.clone(), nanoseconds: TIMES[0] },
-            ]);
-        }
-        self.planned.push_back(Edit::Unlink { path: other.clone() });
-        if self.random.bool() {
-            self.planned.push_back(Edit::Link { from: one, to: other });
-        } else {
-            self.planned.push_back(Edit::Create { path: other.clone(), mode: 0o644 });
-            self.planned.push_back(Edit::SetTime { path: other.clone(), nanoseconds: TIMES[0] });
-        }
-        self.first_planned()
+    fn twin(&mut self) -> PathBuf {
+        PathBuf::from(TWINS[self.random.usize(0..TWINS.len())])
+    }
+
+    fn plan_a_twin(&mut self, path: &Path) {
+        self.planned.push_back(Edit::Create { path: path.to_owned(), mode: 0o644 });
+        self.planned.push_back(Edit::Truncate { path: path.to_owned(), size: 4 * BLOCK as u64 });
     }
 
     /// Gives two entries each other's name.
@@ -97,8 +116,4 @@ impl Generator {
     fn first_planned(&mut self) -> Edit {
         self.planned.pop_front().unwrap_or(Edit::RemoveDirectory { path: PathBuf::from(".") })
     }
-}
-
-fn own_time(path: &Path) -> i64 {
-    TIMES[path.as_os_str().len() % TIMES.len()]
 }

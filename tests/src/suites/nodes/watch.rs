@@ -11,7 +11,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 /// A watch over every file and directory of some trees.
-pub(super) struct Watch(OwnedFd);
+pub(crate) struct Watch(OwnedFd);
 
 impl Watch {
     /// Starts watching the directories at which these trees lie, and all that is
@@ -32,7 +32,7 @@ impl Watch {
     }
 
     /// Starts watching these files.
-    pub(super) fn over_files(paths: &[PathBuf]) -> Self {
+    pub(crate) fn over_files(paths: &[PathBuf]) -> Self {
         let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).unwrap();
         for path in paths {
             inotify::add_watch(&watch, path, WatchFlags::OPEN | WatchFlags::ACCESS).unwrap();
@@ -41,7 +41,7 @@ impl Watch {
     }
 
     /// How often something was opened or read since the last time.
-    pub(super) fn events(&self) -> usize {
+    pub(crate) fn events(&self) -> usize {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&self.0, &mut buffer);
         let mut count = 0;
