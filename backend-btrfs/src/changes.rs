@@ -27,8 +27,8 @@ use crate::paths::Paths;
 use crate::search::{Item, Search, Source};
 use crate::sys::{SearchKey, SubvolumeInfo};
 
-/// The candidates of `tree` relative to `since`; `None` where the two have nothing
-/// in common.
+/// The candidates of `tree` relative to `since`; `None` where that is no help,
+/// because it is newer or has nothing in common with it.
 ///
 /// Both must be on the disk, or in the kernel's trees: what waits in the page
 /// cache to be written is not seen. The trees must not change meanwhile.
@@ -39,18 +39,21 @@ pub(crate) fn find(
 ) -> Result<Option<Vec<Candidate>>, Failure> {
     let mut found = Vec::new();
     let mut sides = [Side::of(source, tree.id), Side::of(source, since.id)];
+    // Where only one of the two has an inode is seen in its directories, and so what was made since
+    // need not be named.
     if tree.parent_uuid == since.uuid {
         // It was made of the other as that is: whatever is newer was written here.
         sides[0].gather(tree.otransid, tree.otransid, &mut found)?;
     } else {
-        // They went apart when the other was made, or later, by what was changed in that until it
-        // was read-only: something left out, or flattened.
+        // They went apart when the other was made, or later, by what was done to that until it was
+        // read-only: something left out, or flattened. Whatever that was, `tree` may have it too.
         let [one, other] = &mut sides;
-        if one.paths.inode(TOP)?.map(origin) != other.paths.inode(TOP)?.map(origin) {
+        let is_older = tree.read_only && tree.otransid < since.otransid;
+        if is_older || one.paths.inode(TOP)?.map(origin) != other.paths.inode(TOP)?.map(origin) {
             return Ok(None);
         }
-        one.gather(since.otransid, since.generation, &mut found)?;
-        other.gather(since.otransid, tree.generation, &mut found)?;
+        one.gather(since.otransid, since.otransid, &mut found)?;
+        other.gather(since.otransid, u64::MAX, &mut found)?;
     }
     compare_directories(&mut sides, &mut found)?;
     Ok(Some(found))
@@ -71,11 +74,19 @@ struct Side<'a> {
     directories: BTreeMap<u64, u64>,
 }
 
-/// A changed inode, of which so many names are still to come.
+/// A changed inode, of which so many names are still to come. Those that came are
+/// the last of what was found, from here on.
 struct Pending {
     inode: u64,
     names: u32,
     is_directory: bool,
+    found: usize,
+}
+
+impl Pending {
+    fn of(number: u64, inode: &Inode, found: &[Candidate]) -> Self {
+        Self { inode: number, names: inode.links, is_directory: inode.is_directory, found: found.len() }
+    }
 }
 
 impl<'a> Side<'a> {
@@ -83,9 +94,9 @@ impl<'a> Side<'a> {
         Self { source, tree, paths: Paths::of(source, tree), directories: BTreeMap::new() }
     }
 
-    /// Adds every name of the inodes that a transaction after `transid` changed.
-    /// The other tree has nothing that was made after `other`.
-    fn gather(&mut self, transid: u64, other: u64, found: &mut Vec<Candidate>) -> Result<(), Failure> {
+    /// Adds every name of the inodes that a transaction after `transid` changed,
+    /// and that one up to `made` made.
+    fn gather(&mut self, transid: u64, made: u64, found: &mut Vec<Candidate>) -> Result<(), Failure> {
         let key = SearchKey {
             tree: self.tree,
             objects: (TOP, LAST),
@@ -100,10 +111,11 @@ impl<'a> Side<'a> {
             match item.kind {
                 raw::BTRFS_INODE_ITEM_KEY => {
                     self.complete(pending.take(), found)?;
-                    pending = self.changed(&item, transid, transid.max(other))?;
-                    if item.object == TOP && pending.is_some() {
-                        found.push(Candidate::at(""));
-                        pending = None;
+                    let inode = self.changed(&item, transid, made)?;
+                    if item.object == TOP {
+                        found.extend(inode.map(|_| Candidate::at("")));
+                    } else {
+                        pending = inode.map(|inode| Pending::of(item.object, &inode, found));
                     }
                 }
                 raw::BTRFS_INODE_REF_KEY | raw::BTRFS_INODE_EXTREF_KEY => {
@@ -124,23 +136,22 @@ impl<'a> Side<'a> {
         self.complete(pending, found)
     }
 
-    /// Whether an inode was changed here, and may be in both trees. Where one is
-    /// that the other has not is seen in the directories.
-    fn changed(&mut self, item: &Item<'_>, transid: u64, other: u64) -> Result<Option<Pending>, Failure> {
+    fn changed(&mut self, item: &Item<'_>, transid: u64, made: u64) -> Result<Option<Inode>, Failure> {
         let inode = Inode::of(item)?;
-        if inode.transid <= transid || inode.generation > other || inode.links == 0 {
+        if inode.transid <= transid || inode.generation > made || inode.links == 0 {
             return Ok(None);
         }
         if inode.is_directory {
             self.directories.insert(item.object, inode.generation);
         }
-        Ok(Some(Pending { inode: item.object, names: inode.links, is_directory: inode.is_directory }))
+        Ok(Some(inode))
     }
 
-    /// Adds the names of an inode that were not met: they are in a block that is
-    /// older.
+    /// Adds the names of an inode of which not all were met: the others are in a
+    /// block that is older.
     fn complete(&mut self, pending: Option<Pending>, found: &mut Vec<Candidate>) -> Result<(), Failure> {
         let Some(pending) = pending.filter(|pending| pending.names > 0) else { return Ok(()) };
+        found.truncate(pending.found);
         let mut last = None;
         for (directory, name) in self.paths.places(pending.inode)? {
             self.name(&mut last, directory, &name, found)?;

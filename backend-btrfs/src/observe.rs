@@ -11,17 +11,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use mocker_core::Result;
-use mocker_core::backend::{
-    Candidate, Candidates, LayerId, Node, NodeId, Observed, Rootfs, WorkId, WorkState,
-};
+use mocker_core::backend::{Candidates, LayerId, Node, NodeId, Observed, Rootfs, WorkId, WorkState};
 use mocker_core::trace::kernel_call;
 
 use crate::backend::{Btrfs, snapshot_call};
 use crate::error::{During, Failure};
-use crate::nested::{self, Nested};
-use crate::paths::Paths;
 use crate::sys::SubvolumeInfo;
-use crate::{changes, sys};
+use crate::{changes, nested, sys};
 
 /// A subvolume that is open.
 struct Tree {
@@ -62,11 +58,8 @@ impl Btrfs {
             kernel_call("ioctl(BTRFS_IOC_SYNC)", tree.path.display(), || sys::sync(tree.top.as_fd()))
                 .during("sync", &tree.path)?;
         }
-        let mut candidates = candidates(&tree, &tree.info, since.as_ref())?;
-        if let Candidates::Paths(found) = &mut candidates {
-            add_nested(&tree, &nested, found)?;
-        }
-        Ok(observed(&tree, candidates, true))
+        // The entry that leads to a subvolume is one, with all beneath it.
+        Ok(observed(&tree, candidates(&tree, &tree.info, since.as_ref())?, true))
     }
 
     fn tree(&self, node: NodeId) -> Result<Tree, Failure> {
@@ -113,19 +106,8 @@ fn candidates(view: &Tree, made: &SubvolumeInfo, since: Option<&Tree>) -> Result
     })? {
         Some(found) => Ok(Candidates::Paths(found)),
         None => {
-            mocker_core::story!("{} has nothing in common with it", since.path.display());
+            mocker_core::story!("{} is none of its ancestors", since.path.display());
             Ok(Candidates::ALL)
         }
     }
-}
-
-/// Subvolumes in a work area: whatever is in them came since.
-fn add_nested(tree: &Tree, nested: &[Nested], found: &mut Vec<Candidate>) -> Result<(), Failure> {
-    let on = tree.top.as_fd();
-    let mut paths = Paths::of(&on, tree.info.id);
-    for inner in nested.iter().filter(|inner| inner.parent.0 == tree.info.id) {
-        let directory = paths.directory(inner.parent.1)?;
-        found.extend(directory.map(|path| Candidate::beneath(path.join(&inner.name))));
-    }
-    Ok(())
 }

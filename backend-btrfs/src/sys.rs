@@ -68,8 +68,6 @@ pub(crate) struct Space {
 pub(crate) struct SubvolumeInfo {
     /// The number of its tree.
     pub(crate) id: u64,
-    /// The transaction that changed anything in it last.
-    pub(crate) generation: u64,
     /// The transaction that made it.
     pub(crate) otransid: u64,
     /// What it is known by, whatever its number.
@@ -144,7 +142,6 @@ pub(crate) fn subvolume_info(inside: BorrowedFd<'_>) -> io::Result<SubvolumeInfo
     let info = unsafe { info.assume_init() };
     Ok(SubvolumeInfo {
         id: info.treeid,
-        generation: info.generation,
         otransid: info.otransid,
         uuid: info.uuid,
         parent_uuid: info.parent_uuid,

@@ -1,6 +1,6 @@
-//! R2, R3, R4, R5, U5, M5: what only means something on btrfs: subvolumes in
-//! subvolumes, rights to them, quotas, and the many ways in which a btrfs is made
-//! and mounted, and becomes full.
+//! R2, R3, R4, R5, U5, M5, D: what only means something on btrfs: subvolumes in
+//! subvolumes, rights to them, quotas, the many ways in which a btrfs is made and
+//! mounted, and becomes full, and the search of its trees for what was changed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,14 +12,18 @@ use crate::lane::Lane;
 use crate::nodes::Nodes;
 use crate::suites::disk::said;
 
+mod changes;
 mod full;
 mod nested;
+mod observed;
 mod places;
 mod quota;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = nested::cases();
     cases.extend(full::cases());
+    cases.extend(changes::cases());
+    cases.extend(observed::cases());
     cases.extend(places::cases());
     cases.extend(quota::cases());
     cases
