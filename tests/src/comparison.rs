@@ -48,7 +48,12 @@ impl Pair {
             Some(layer) if Node::Layer(layer) == from.node && from.node != to.node => {
                 complete(nodes.backend.rootfs(from.node, &from.base, Access::Read))
                     .map_err(during("ask for a tree"))
-                    .map(|view| Observed { view, candidates: Candidates::Paths(Vec::new()), frozen: true })
+                    .map(|view| Observed {
+                        view,
+                        candidates: Candidates::Paths(Vec::new()),
+                        scratch_used: false,
+                        frozen: true,
+                    })
             }
             _ => nodes.observe(from, since, &mut scratch),
         };

@@ -71,7 +71,7 @@ fn play<const SEED: u64>(fixture: &Fixture) {
             Action::Switch(work) => play.current = work,
             Action::DeleteWork(work) => play.delete_work(work),
             Action::DeleteLayer(layer) => play.delete_layer(layer),
-            Action::Reopen | Action::Try(_) => {}
+            Action::Reopen | Action::Try(_) | Action::Compare(..) => {}
         }
         if left == 0 {
             play.round();
