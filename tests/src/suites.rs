@@ -6,7 +6,7 @@
 use crate::harness::Area;
 use crate::lane::Lane;
 
-mod background;
+pub(crate) mod background;
 mod btrfs_only;
 mod changes;
 mod cli;

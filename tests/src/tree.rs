@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use mocker_core::backend::{Access, Chain, Driver, LayerId, Node, NodeId, Rootfs, WorkId, complete};
+use mocker_core::backend::{
+    Access, Chain, Driver, LayerId, Node, NodeId, OverlayPlan, Rootfs, WorkId, complete,
+};
 
 use rusqlite::OptionalExtension;
 
 use crate::fixture::Fixture;
 use crate::nodes::Nodes;
-use crate::suites;
+use crate::suites::{self, background::wait_until};
 
 impl Fixture {
     /// A directory on the host that shows the tree of a container or image as
@@ -47,7 +49,14 @@ impl Fixture {
         let base = self.chain(self.number("SELECT base FROM container WHERE work = ?1", work));
         let opened = (self.lane().driver().open)(self.root()).expect("open the backend");
         let nodes = Nodes::of(opened);
-        suites::nodes::write(&nodes, WorkId(NodeId(work)), &base, script);
+        let work = WorkId(NodeId(work));
+        suites::nodes::write(&nodes, work, &base, script);
+        // Whatever another thread of this process starts has every descriptor of it for a moment.
+        let rootfs = complete(nodes.backend.rootfs(Node::Work(work), &base, Access::Write));
+        if let Rootfs::Overlay(OverlayPlan { upper: Some(upper), .. }) = rootfs.expect("ask for a tree") {
+            let is_held = || mocker_core::mount::is_held(&upper.directory, self.scratch());
+            wait_until("nobody holds the overlay", || !is_held().expect("try to mount"));
+        }
     }
 
     /// An image may have been converted to another backend than the lane's.
