@@ -14,7 +14,7 @@ COMPLETIONS := \
 # mkfs.btrfs, losetup and their like; a root shell got by `su` may lack them.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
-.PHONY: help build demo test test-all soak bench install uninstall lint ci clean
+.PHONY: help build demo test test-all soak fuzz bench install uninstall lint ci clean
 
 help: ## what you are reading
 	@echo "mocker: containers whose commits cost nothing. Targets:"
@@ -42,6 +42,9 @@ soak: ## as root: long random scripts, thousands of short ones, hundreds of powe
 		$(CARGO) test --locked --workspace --test main_job -- random
 	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
 		$(CARGO) test --locked --workspace --test main_job -- faults
+
+fuzz: ## damaged answers of the kernel to searches of btrfs, for ten minutes (SECONDS=600)
+	MOCKER_FUZZ_SECONDS=$(or $(SECONDS),600) $(CARGO) test --locked -p mocker-backend-btrfs fuzz:: -- --nocapture
 
 bench: ## as root: install the peers, and time mocker beside them (ARGS=--quick)
 	@scripts/setup.sh bench

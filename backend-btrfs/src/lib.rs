@@ -15,6 +15,8 @@ mod changes;
 mod error;
 mod flatten;
 mod full;
+#[cfg(test)]
+mod fuzz;
 mod items;
 mod layout;
 mod nested;
