@@ -213,8 +213,8 @@ impl Btrfs {
 
     fn usage_now(&self, node: NodeId) -> Result<Usage, Failure> {
         let top = self.layout.open_subvolume(node)?;
-        let id = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(node))?.id;
-        usage::measure(top.as_fd(), id)
+        let info = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(node))?;
+        usage::measure(top.as_fd(), &info)
     }
 
     /// Waits for the trees that are deleted now, not for those of others that

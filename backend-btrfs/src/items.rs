@@ -110,3 +110,54 @@ fn checked(name: &[u8]) -> Result<&[u8], Failure> {
         !name.is_empty() && !name.contains(&b'/') && !name.contains(&0) && name != b"." && name != b"..";
     if is_name { Ok(name) } else { Err(Failure::Search("a name is none")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(kind: u32, data: &[u8]) -> Item<'_> {
+        Item { object: 300, kind, offset: 256, data }
+    }
+
+    fn reference(name: &[u8]) -> Vec<u8> {
+        let mut data = 7u64.to_le_bytes().to_vec();
+        data.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        data.extend(name);
+        data
+    }
+
+    fn all<'a>(item: &Item<'a>) -> Result<Vec<Name<'a>>, Failure> {
+        names(item).collect()
+    }
+
+    #[test]
+    fn an_item_has_several_names() {
+        let data = [reference(b"one"), reference(b"\xff\n")].concat();
+        let found = all(&item(raw::BTRFS_INODE_REF_KEY, &data)).unwrap();
+        assert_eq!(found, [(256, b"one".as_slice()), (256, b"\xff\n")]);
+        let extended = [257u64.to_le_bytes().to_vec(), reference(b"two")].concat();
+        assert_eq!(all(&item(raw::BTRFS_INODE_EXTREF_KEY, &extended)).unwrap(), [(257, b"two".as_slice())]);
+        assert_eq!(all(&item(raw::BTRFS_INODE_ITEM_KEY, &data)).unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error() {
+        let data = [reference(b"one"), reference(b"two")].concat();
+        for cut in (1..data.len()).filter(|cut| *cut != data.len() / 2) {
+            assert!(all(&item(raw::BTRFS_INODE_REF_KEY, &data[..cut])).is_err(), "{cut}");
+        }
+        let whole = [vec![0; 27], vec![3, 0, 1], b"abc".to_vec()].concat();
+        assert_eq!(Entry::of(&item(raw::BTRFS_DIR_INDEX_KEY, &whole)).unwrap().name, b"abc");
+        for cut in 0..whole.len() {
+            assert!(Entry::of(&item(raw::BTRFS_DIR_INDEX_KEY, &whole[..cut])).is_err(), "{cut}");
+        }
+        assert!(Inode::of(&item(raw::BTRFS_INODE_ITEM_KEY, &[0; 155])).is_err());
+    }
+
+    #[test]
+    fn what_is_no_name_is_an_error() {
+        for bad in [b"".as_slice(), b".", b"..", b"a/b", b"/", b"a\0"] {
+            assert!(all(&item(raw::BTRFS_INODE_REF_KEY, &reference(bad))).is_err(), "{bad:?}");
+        }
+    }
+}

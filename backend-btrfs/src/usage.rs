@@ -8,19 +8,19 @@ use linux_raw_sys::btrfs as raw;
 use mocker_core::backend::Usage;
 
 use crate::error::Failure;
-use crate::nested::last_snapshot;
+use crate::nested::last_shared;
 use crate::search::{Item, each_item, u64_at};
-use crate::sys::SearchKey;
+use crate::sys::{SearchKey, SubvolumeInfo};
 
-/// Counts the extents of the tree `tree`.
+/// Counts the extents of a subvolume.
 ///
-/// Exclusive is what was written since the last snapshot of this subvolume,
-/// which nothing can share yet: a lower bound, because an older extent may
+/// Exclusive is what was written since it last came to share something with another
+/// one, which nothing can share yet: a lower bound, because an older extent may
 /// have lost its other users. Costs one pass over the subvolume's metadata.
-pub(crate) fn measure(on: BorrowedFd<'_>, tree: u64) -> Result<Usage, Failure> {
-    let last = last_snapshot(on, tree)?;
+pub(crate) fn measure(on: BorrowedFd<'_>, subvolume: &SubvolumeInfo) -> Result<Usage, Failure> {
+    let last = last_shared(on, subvolume)?;
     let key = SearchKey {
-        tree,
+        tree: subvolume.id,
         objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), u64::MAX),
         types: (0, u8::MAX.into()),
         offsets: (0, u64::MAX),

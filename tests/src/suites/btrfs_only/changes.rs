@@ -39,7 +39,7 @@ const MOST_EDITS: usize = 40;
 /// One case for each seed.
 macro_rules! seeds {
     ($($seed:literal),*) => {
-        vec![$(Case { name: concat!("places_", stringify!($seed)), run: play::<$seed>, alone: false }),*]
+        vec![$(Case { name: concat!("random_places_", stringify!($seed)), run: play::<$seed>, alone: false }),*]
     };
 }
 

@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use mocker_core::ErrorKind;
 use mocker_core::backend::{
-    Access, Chain, CommitCost, LayerId, Layers, Node, NodeId, Usage, WorkId, complete,
+    Access, Chain, CommitCost, LayerId, Layers, Look, Node, NodeId, Usage, WorkId, WorkState, complete,
 };
 use rustix::time::{ClockId, clock_gettime};
 
 use super::watch::{Watch, directories};
-use super::{layer, refused, write};
+use super::{base_after, layer, refused, write};
 use crate::cases;
 use crate::fixture::Fixture;
 use crate::harness::Case;
 use crate::nodes::Nodes;
+use crate::script::How;
 
 pub(super) fn cases() -> Vec<Case> {
     cases![
         a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before,
+        a2_being_compared_changes_nothing_of_what_a_work_area_occupies,
         a3_asking_reads_no_contents_and_opens_nothing_beneath,
         a3_asking_often_costs_little,
         a4_what_does_not_exist_is_not_found,
@@ -57,6 +59,28 @@ fn a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before(
     let more = grown.exclusive - fresh.exclusive;
     assert!((4 << 20..6 << 20).contains(&more), "4 MiB more are {more} bytes: {fresh:?}, then {grown:?}");
     assert_eq!(total(usage(&nodes, tip, &base)), total(before));
+}
+
+fn a2_being_compared_changes_nothing_of_what_a_work_area_occupies(fixture: &Fixture) {
+    let nodes = fixture.nodes();
+    let base = layer(&nodes, &Chain::EMPTY, "mkdir kept");
+    let work = nodes.create(&base).unwrap();
+    write(&nodes, work, &base, MUCH_OF_IT);
+    let before = usage(&nodes, Node::Work(work), &base);
+    assert!(before.exclusive >= MUCH, "{before:?}");
+    for state in [WorkState::Idle, WorkState::Running] {
+        let scratch = nodes.fresh();
+        let look =
+            Look { node: Node::Work(work), base: &base, since: base.tip(), state, scratch: Some(scratch) };
+        complete(nodes.backend.observe(look)).unwrap();
+        nodes.delete(scratch).unwrap();
+        assert_eq!(usage(&nodes, Node::Work(work), &base), before, "{state:?}");
+    }
+    // A layer that was made of it shares all that until it is gone.
+    let sealed = nodes.snapshot(work, &base, How::Idle).unwrap();
+    let (Some(lives), chain) = (sealed.work, base_after(work, &base, sealed)) else { return };
+    let shared = usage(&nodes, Node::Work(lives), &chain);
+    assert!(shared.exclusive < before.exclusive || nodes.capabilities().commit_cost == CommitCost::Tree);
 }
 
 fn a3_asking_reads_no_contents_and_opens_nothing_beneath(fixture: &Fixture) {
