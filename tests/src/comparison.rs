@@ -59,7 +59,7 @@ impl Pair {
         };
         let (here, there) = (here?, there?);
         let candidates = match since {
-            Some(_) => here.candidates.or(there.candidates),
+            Some(_) => here.candidates.and(there.candidates),
             None => Candidates::ALL,
         };
         let open = |seen| View::open(seen).map_err(during("open a tree"));

@@ -71,20 +71,18 @@ impl Candidates {
     /// Every place, and nothing is known about any.
     pub const ALL: Self = Self::Everything { unchanged_before: None };
 
-    /// The places of either, where each is about another of the two trees and
-    /// the same layer beneath both.
+    /// The places of two trees that are to be compared, of the first one and of
+    /// the second, where both are about the same layer beneath.
     #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Paths(mut one), Self::Paths(other)) => {
-                one.extend(other);
-                Self::Paths(one)
+    pub fn and(self, second: Self) -> Self {
+        match (self, second) {
+            (Self::Paths(mut first), Self::Paths(second)) => {
+                first.extend(second);
+                Self::Paths(first)
             }
-            // A tree that is the layer itself.
-            (Self::Paths(none), everything) | (everything, Self::Paths(none)) if none.is_empty() => {
-                everything
-            }
-            // Two times, by two trees, and it may be either that changed.
+            // The first is the layer itself. (Of the second, the time would be about the wrong tree.)
+            (Self::Paths(none), everything) if none.is_empty() => everything,
+            // It may be either tree that changed.
             _ => Self::ALL,
         }
     }

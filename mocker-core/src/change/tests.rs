@@ -177,3 +177,48 @@ fn a_tree_deeper_than_a_path_can_be_is_compared() {
 fn one_change_takes_little_room() {
     assert!(size_of::<Change>() + size_of::<Candidate>() <= 160);
 }
+
+#[test]
+fn what_changes_meanwhile_is_compared_all_the_same() {
+    let trees = Trees::new("mkdir d; for i in {1..8}; do head -c 70000 /dev/zero > d/$i; done", "");
+    let top = trees.folder.path().join("to/d");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let done = |outcome: std::io::Result<()>| outcome.unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                for name in 1..=8 {
+                    let path = top.join(name.to_string());
+                    done(std::fs::write(&path, vec![1; 70000]));
+                    done(std::fs::write(&path, "short"));
+                    done(std::fs::remove_file(&path));
+                    done(std::os::unix::fs::symlink("nowhere", &path));
+                    done(std::fs::remove_file(&path));
+                    done(std::fs::create_dir(&path));
+                    done(std::fs::remove_dir(&path));
+                    done(std::fs::write(&path, vec![0; 70000]));
+                }
+            }
+        });
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..300 {
+                trees.compare(Candidates::ALL);
+            }
+        }));
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        outcome.unwrap();
+    });
+}
+
+#[test]
+fn places_of_two_trees_are_joined_where_a_time_is_about_the_right_one() {
+    let places = |path: &str| Candidates::Paths(vec![Candidate::at(path)]);
+    let none = || Candidates::Paths(Vec::new());
+    let since = || Candidates::Everything { unchanged_before: Some(Timespec { tv_sec: 1, tv_nsec: 0 }) };
+    let both = Candidates::Paths(vec![Candidate::at("a"), Candidate::at("b")]);
+    assert_eq!(places("a").and(places("b")), both);
+    assert_eq!(none().and(since()), since());
+    assert_eq!(since().and(none()), Candidates::ALL);
+    assert_eq!(since().and(since()), Candidates::ALL);
+    assert_eq!(places("a").and(since()), Candidates::ALL);
+}

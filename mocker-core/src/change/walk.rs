@@ -22,6 +22,20 @@ use crate::tree::tasks::{lock, perform_all};
 /// Entries that are handed to a worker at once.
 const BATCH: usize = 64;
 
+/// What the kernel says of an entry that went, or became something else, since it
+/// was looked at; and how often it may.
+const MOVED_ON: [Errno; 8] = [
+    Errno::NOENT,
+    Errno::STALE,
+    Errno::NOTDIR,
+    Errno::ISDIR,
+    Errno::LOOP,
+    Errno::INVAL,
+    Errno::NXIO,
+    Errno::SPIPE,
+];
+const MOST_TRIES: usize = 20;
+
 /// Two trees, and how to compare them.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison<'a> {
@@ -160,29 +174,44 @@ impl Walk<'_> {
     }
 
     /// Compares one entry. Answers whether only one of the trees has it, or each
-    /// another type of it, and what is to be done beneath it.
+    /// another type of it, and what is to be done beneath it. Where it goes, or
+    /// something else takes its place, while it is looked at, it is looked at again.
     fn compare_entry(&self, pair: &Arc<Pair>, name: &CStr, beneath: bool) -> Result<(bool, Vec<Task>)> {
         let path = if name == c"." { PathBuf::new() } else { pair.path.join(bytes(name)) };
-        let failed = |failure: Failure| failure.into_error(&Path::new("/").join(&path));
-        let from = look_at(pair.from.as_ref(), name).map_err(failed)?;
-        let to = look_at(pair.to.as_ref(), name).map_err(failed)?;
+        let mut tries = 1;
+        loop {
+            match self.try_to_compare(pair, name, &path, beneath) {
+                Err(Failure::Kernel(_, errno)) if MOVED_ON.contains(&errno) && tries < MOST_TRIES => {
+                    tries += 1;
+                }
+                outcome => return outcome.map_err(|failure| failure.into_error(&Path::new("/").join(&path))),
+            }
+        }
+    }
+
+    /// Adds nothing to what was found where it fails.
+    fn try_to_compare(
+        &self,
+        pair: &Arc<Pair>,
+        name: &CStr,
+        path: &Path,
+        beneath: bool,
+    ) -> Result<(bool, Vec<Task>), Failure> {
+        let (from, to) = (look_at(pair.from.as_ref(), name)?, look_at(pair.to.as_ref(), name)?);
         let (from, to) = (from.as_ref(), to.as_ref());
         if let (Some((from_side, a)), Some((to_side, b))) = (from, to) {
             let one = Place { directory: from_side.as_fd(), name, stat: a };
             let other = Place { directory: to_side.as_fd(), name, stat: b };
             if one.file_type() == other.file_type() {
                 let changed = self.unchanged_before.is_none_or(|then| !is_before(b, then));
-                let what = if changed || !pair.trusted {
-                    differs(one, other, &self.trees).map_err(failed)?
-                } else {
-                    What::NOTHING
-                };
+                let what =
+                    if changed || !pair.trusted { differs(one, other, &self.trees)? } else { What::NOTHING };
                 let is_directory = other.file_type() == FileType::Directory;
                 if !is_directory && (a.st_nlink > 1 || b.st_nlink > 1) {
-                    lock(&self.linked).push(Linked::of(&path, Some(a), Some(b), !what.is_nothing()));
+                    lock(&self.linked).push(Linked::of(path, Some(a), Some(b), !what.is_nothing()));
                 }
                 if !what.is_nothing() {
-                    let change = Change::of(path, Kind::Modified(what), b);
+                    let change = Change::of(path.to_owned(), Kind::Modified(what), b);
                     lock(&self.changes).push(Change { size_before: size_of(a), ..change });
                 }
                 let mut more = Vec::new();
@@ -197,9 +226,9 @@ impl Walk<'_> {
         }
         if let Some((_, stat)) = from {
             if stat.st_nlink > 1 && !is_directory(stat) {
-                lock(&self.linked).push(Linked::of(&path, Some(stat), None, true));
+                lock(&self.linked).push(Linked::of(path, Some(stat), None, true));
             }
-            lock(&self.changes).push(Change::of(path.clone(), Kind::Deleted, stat));
+            lock(&self.changes).push(Change::of(path.to_owned(), Kind::Deleted, stat));
         }
         let mut more = Vec::new();
         if let Some((_, stat)) = to {
@@ -207,9 +236,9 @@ impl Walk<'_> {
                 let entered = Entered { in_both: false, trusted: false, touched: true };
                 more.push(Task::Enter(pair.clone(), name.to_owned(), entered));
             } else if stat.st_nlink > 1 {
-                lock(&self.linked).push(Linked::of(&path, None, Some(stat), true));
+                lock(&self.linked).push(Linked::of(path, None, Some(stat), true));
             }
-            lock(&self.changes).push(Change::of(path, Kind::Added, stat));
+            lock(&self.changes).push(Change::of(path.to_owned(), Kind::Added, stat));
         }
         Ok((true, more))
     }
@@ -219,8 +248,8 @@ impl Walk<'_> {
         let failed = |failure: Failure| failure.into_error(&Path::new("/").join(&path));
         let open = |side: &OwnedFd| match open_directory(side.as_fd(), name) {
             Ok(opened) => Ok(Some(opened)),
-            // Gone since it was looked at.
-            Err(Errno::NOENT) => Ok(None),
+            // Gone since it was looked at, or something else by now.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(Failure::Kernel("open", errno)),
         };
         let side = |wanted: bool, side: &Option<OwnedFd>| match side {

@@ -195,7 +195,7 @@ impl Engine {
         };
         let (here, mut candidates, frozen) = match here {
             Some(here) => {
-                (Some(here.view), here.candidates.or(there.candidates), here.frozen && there.frozen)
+                (Some(here.view), here.candidates.and(there.candidates), here.frozen && there.frozen)
             }
             None => (None, Candidates::ALL, there.frozen),
         };

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use crate::tree::failure::{Failure, during};
+use crate::tree::failure::Failure;
 use crate::tree::shared::without_shared;
 
 /// How much of two files is compared at once.
@@ -32,7 +32,12 @@ impl Data {
                 Err(Errno::NXIO) => break,
                 Err(errno) => return Err(Failure::Kernel("look for the data of", errno)),
             };
-            let end = rustix::fs::seek(file, SeekFrom::Hole(start)).map_err(during("look for a hole of"))?;
+            let end = match rustix::fs::seek(file, SeekFrom::Hole(start)) {
+                Ok(end) => end,
+                // Somebody cut it off meanwhile.
+                Err(Errno::NXIO) => break,
+                Err(errno) => return Err(Failure::Kernel("look for a hole of", errno)),
+            };
             at = end.max(start + 1);
             let (first, after) = (start / BLOCK * BLOCK, end.next_multiple_of(BLOCK).min(size));
             match found.last_mut() {
