@@ -91,9 +91,21 @@ caught! {
     ForgetsNode in copy, by machine random_calls_0: "it lists the nodes";
     ReadsToMeasure in copy, by nodes a3_asking_reads_no_contents_and_opens_nothing_beneath: "contents are read";
 
-    DeclaresExdev in copy, by random seed_6: "declared to be refused";
+    ForgetsDeletions in overlay, by changes d15_seed_1: "in the whole trees";
+    ForgetsNames in overlay, by changes d15_every_way_to_group_names_leads_to_every_other: "in the whole trees";
+    LooksAtTimes in overlay, by changes d15_marks_of_an_overlay_hide_nothing: "C e xattr";
+    ForgetsHidden in overlay, by changes d15_what_a_new_directory_hides_is_found: "D d/in";
+    ForgetsLayers in overlay, by changes d15_what_a_new_directory_hides_is_found: "in the whole trees";
+    NamesNothing in overlay, by changes d16_where_nothing_is_shared_every_place_is_named: "[]";
+    TrustsForTooLong in copy, by changes d15_seed_1: "in the whole trees";
+    SaysFrozen in copy, by changes d11_who_writes_meanwhile_writes_on_and_what_is_frozen_is: "said to be frozen was changed";
+    MountsTwice in overlay, by changes d11_who_writes_meanwhile_writes_on_and_what_is_frozen_is: "mounted a second time";
+    ObservesHost in copy, by changes a4_a_tree_that_does_not_exist_is_not_found: "observe was not refused";
+
+    DeclaresExdev in copy, by random seed_1: "declared to be refused";
     DeclaresBreak in copy, by random seed_1: "is not as it should be";
     DeclaresKept in overlay, by random seed_1: "data in blocks";
+    DeclaresChanges in copy, by changes d1_what_was_not_changed_is_looked_at_only_as_declared: "what was not changed is looked at";
     DeclaresConstant in copy, by nodes a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before: "Usage { exclusive: 16";
 }
 

@@ -1,7 +1,8 @@
 //! Backends with a bug: the kit has to find each of them, or it proves nothing.
 //!
 //! A [`Mutant`] is a sound backend in a wrapper that does one thing wrong:
-//! `bug.rs` lists what, `damage.rs` is what it does to trees. `tests/mutants.rs`
+//! `bug.rs` lists what, `damage.rs` is what it does to trees, `places.rs` what it
+//! says of where they differ. `tests/mutants.rs`
 //! names the case that catches each bug, and plays it.
 
 use std::os::unix::fs::MetadataExt;
@@ -10,13 +11,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Capabilities, Chain, CommitCost, Driver, HardlinkCopyup, Look, Node, NodeId, Observed, Reclaimed,
-    RenameDir, Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage, WorkId, WorkState, complete,
+    Access, Candidates, Capabilities, Chain, CommitCost, DiffCost, Driver, HardlinkCopyup, Look, Node,
+    NodeId, Observed, Reclaimed, RenameDir, Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage,
+    WorkId, WorkState, complete,
 };
 use mocker_core::{Error, ErrorKind, Result};
 
 mod bug;
 mod damage;
+mod places;
 
 pub use bug::Bug;
 
@@ -80,6 +83,7 @@ impl SnapshotBackend for Mutant {
             Bug::DeclaresExdev => honest.rename_dir(RenameDir::Exdev),
             Bug::DeclaresBreak => honest.hardlink_copyup(HardlinkCopyup::Break),
             Bug::DeclaresKept => honest.sparse(Sparse::Kept),
+            Bug::DeclaresChanges => honest.diff_cost(DiffCost::Changes),
             Bug::DeclaresConstant => honest.commit_cost(CommitCost::Constant),
             _ => honest,
         }
@@ -176,7 +180,31 @@ impl SnapshotBackend for Mutant {
     }
 
     async fn observe(&self, look: Look<'_>) -> Result<Observed> {
-        self.sound.observe(look).await
+        let mut asked = look;
+        if self.has(Bug::ForgetsLayers) && look.since.is_some() {
+            let above = look.base.layers().iter().rev().find(|layer| Node::Layer(**layer) != look.node);
+            asked.since = above.copied();
+        }
+        let seen = match self.sound.observe(asked).await {
+            Err(_) if self.has(Bug::ObservesHost) => {
+                let view = Rootfs::Directory("/".into());
+                return Ok(Observed { view, candidates: Candidates::ALL, frozen: true });
+            }
+            seen => self.told(seen)?,
+        };
+        let since = match look.since {
+            Some(layer) => {
+                let chain = look.base.layers().iter().copied().take_while(|other| *other != layer);
+                let chain = Chain::new(chain.chain([layer]).collect());
+                self.sound.rootfs(Node::Layer(layer), &chain, Access::Read).await.ok()
+            }
+            None => None,
+        };
+        let mut seen = places::spoil(self.bug, seen, since.as_ref());
+        if let (Node::Work(_), Bug::MountsTwice) = (look.node, self.bug) {
+            seen.view = self.sound.rootfs(look.node, look.base, Access::Write).await?;
+        }
+        Ok(seen)
     }
 
     async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {

@@ -101,6 +101,27 @@ bugs! {
     /// Measuring reads every file.
     ReadsToMeasure,
 
+    /// What was deleted is not named as changed.
+    ForgetsDeletions,
+    /// Of the names of a changed file one is named.
+    ForgetsNames,
+    /// What has its old size, owner, mode and time is not named.
+    LooksAtTimes,
+    /// What a new directory hides is not named.
+    ForgetsHidden,
+    /// What layers between the two hold is not named.
+    ForgetsLayers,
+    /// Where no layer is shared, nothing is named.
+    NamesNothing,
+    /// Everything is said to have been equal until now.
+    TrustsForTooLong,
+    /// A tree in which somebody writes is said to be frozen.
+    SaysFrozen,
+    /// What is written to is to be mounted a second time.
+    MountsTwice,
+    /// Where there is no tree, the host's is looked at.
+    ObservesHost,
+
     /// Renames of directories are declared to be refused, and are done.
     DeclaresExdev,
     /// Hard links are declared to break, and hold.
@@ -109,4 +130,6 @@ bugs! {
     DeclaresKept,
     /// A commit is declared to cost the same always, and copies the tree.
     DeclaresConstant,
+    /// Only what was changed is declared to be looked at, and everything is.
+    DeclaresChanges,
 }
