@@ -123,7 +123,14 @@ impl Nodes {
         let spare = (*state != WorkState::Idle).then(|| self.fresh());
         scratch.extend(spare);
         let look = Look { node: *node, base, since, state: *state, scratch: spare };
-        complete(self.backend.observe(look)).map_err(during("observe"))
+        let seen = complete(self.backend.observe(look)).map_err(during("observe"))?;
+        let nodes = complete(self.backend.list()).map_err(during("list the nodes"))?;
+        if spare.is_some_and(|spare| nodes.contains(&spare)) == seen.scratch_used {
+            return Ok(seen);
+        }
+        Err(format!(
+            "{subject:?}, seen with {spare:?} to spare, is said to be {seen:?}, and the nodes are {nodes:?}"
+        ))
     }
 
     /// What differs between two trees, each change in a line.

@@ -188,7 +188,8 @@ impl SnapshotBackend for Mutant {
         let seen = match self.sound.observe(asked).await {
             Err(_) if self.has(Bug::ObservesHost) => {
                 let view = Rootfs::Directory("/".into());
-                return Ok(Observed { view, candidates: Candidates::ALL, frozen: true });
+                let candidates = Candidates::ALL;
+                return Ok(Observed { view, candidates, scratch_used: false, frozen: true });
             }
             seen => self.told(seen)?,
         };
