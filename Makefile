@@ -35,11 +35,13 @@ test: ## as root: install what the tests need, and run them all
 test-all: ## the same on every file system (half an hour)
 	MOCKER_TEST_LANES=all $(MAKE) --no-print-directory test
 
-soak: ## as root: long random scripts, thousands of short ones, hundreds of power cuts, on every file system
+soak: ## as root: long random scripts, thousands of short ones and of comparisons, hundreds of power cuts
 	@scripts/setup.sh test
 	$(CARGO) build --locked --workspace
 	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
 		$(CARGO) test --locked --workspace --test main_job -- random
+	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
+		$(CARGO) test --locked --workspace --test main_job -- changes::d15
 	MOCKER_TEST_LANES=$${MOCKER_TEST_LANES:-all} MOCKER_TEST_SOAK=1 \
 		$(CARGO) test --locked --workspace --test main_job -- faults
 

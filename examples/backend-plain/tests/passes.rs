@@ -15,6 +15,6 @@ fn main() -> ExitCode {
     harness::use_program(env!("CARGO_BIN_EXE_mocker-backend-plain").into());
     let all = std::env::var_os("MOCKER_TEST_LANES").is_some_and(|lanes| lanes == "all");
     let mut areas = suites::areas();
-    areas.retain(|area| all || ["nodes", "random"].contains(&area.name));
+    areas.retain(|area| all || ["nodes", "random", "changes"].contains(&area.name));
     harness::run_on(&[Lane::new("plain", &DRIVER, Ground::Ext4)], &areas)
 }

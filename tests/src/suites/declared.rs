@@ -7,6 +7,7 @@
 //! | `views` | `ReadOnly`: L12 | `Plain`: L12 |
 //! | `commit_running` | `Atomic`, `Paused`: here, C1, C2, C3 | unit tests of the engine |
 //! | `commit_cost` | `Constant`: C5, C6 | `Tree`: C5, C6 |
+//! | `diff_cost` | `Changes`: D1 | `Tree`: D1 |
 //! | `nested` | `Flattened`: here, `commit/nested.rs`, S11 | `Impossible`, `Copied`: here, S11 |
 //! | `reclaim` | `FileSystem`: here | `Backend`: here |
 //! | `max_depth` | `None`: here, M1 | a number: here, M2 |
