@@ -1,4 +1,4 @@
-//! The peak memory of `run` and `commit`.
+//! The peak memory of `run`, `commit` and `diff`.
 //!
 //! The kernel keeps the largest resident set of all children that were waited
 //! for, and of theirs. So each measurement is done by a fresh copy of this
@@ -28,7 +28,12 @@ pub(crate) struct Peak {
 /// What is allowed: 16 MiB.
 const MOST_KIB: u64 = 16 << 10;
 
-/// Runs `run` and `commit` a few times each.
+/// Files that are changed for `diff`, which may take 256 bytes for each, the name
+/// included, beside what it takes for one.
+const CHANGES: usize = 20_000;
+const MOST_KIB_FOR_CHANGES: u64 = MOST_KIB / 2 + ((CHANGES as u64 * 256) >> 10);
+
+/// Runs each a few times.
 pub(crate) fn measure_memory(bed: &Bed<'_>, samples: usize) -> Result<Vec<Peak>> {
     let container = "memory";
     bed.container(container)?;
@@ -36,9 +41,14 @@ pub(crate) fn measure_memory(bed: &Bed<'_>, samples: usize) -> Result<Vec<Peak>>
         let kib = (0..samples).map(|_| measure(bed, arguments)).collect::<Result<_>>()?;
         Ok(Peak { name, kib, most_kib: MOST_KIB })
     };
+    let many = "memory-of-many";
+    let script = format!("mkdir /many; i=0; while [ $i -lt {CHANGES} ]; do : > /many/$i; i=$((i + 1)); done");
+    bed.mocker.ask(["run", "--name", many, IMAGE, "sh", "-c", &script])?;
     Ok(vec![
         peak("memory of run --rm IMAGE true", &["run", "--rm", IMAGE, "true"])?,
         peak("memory of commit", &["commit", container, "memory-test"])?,
+        Peak { most_kib: MOST_KIB / 2, ..peak("memory of diff", &["diff", container])? },
+        Peak { most_kib: MOST_KIB_FOR_CHANGES, ..peak("memory of diff, 20,000 changes", &["diff", many])? },
     ])
 }
 

@@ -13,6 +13,7 @@ use crate::report::Row;
 use crate::sampling::{Side, compare};
 
 mod commit;
+mod diff;
 mod import;
 mod memory;
 mod overlay;
@@ -80,10 +81,13 @@ const fn beside_podman(name: &'static str, target: Target, sides: SidesOf) -> Wo
 
 /// All comparisons, in the order of the report. The first one compares a peer
 /// with itself: what it shows is noise.
-pub(crate) const ALL: [Workload; 20] = [
+pub(crate) const ALL: [Workload; 25] = [
     row("noise", NONE, commit::noise),
     row("commit-small", at_most(1.2), commit::small),
     row("commit-256m", at_most(1.5), commit::large),
+    row("diff-versions", at_most(1.0), diff::versions),
+    row("diff-container", at_most(0.8), diff::container),
+    row("diff-100k", at_most(1.5), diff::large),
     row("run", at_most(0.8), run::against_bwrap),
     row("run-crun", NONE, run::against_crun),
     row("rm", Target { ratio: Some(1.0), milliseconds: Some(5.0) }, remove::sides),
@@ -95,12 +99,14 @@ pub(crate) const ALL: [Workload; 20] = [
     row("overlay-commit-1g", at_most(1.5), overlay::large_commit),
     row("overlay-run-50", at_most(1.3), overlay::deep_run),
     row("overlay-commit-50", at_most(1.3), overlay::deep_commit),
+    row("overlay-diff-100k", at_most(1.5), diff::large_overlay),
     beside_podman("podman-run", at_most(0.15), podman::run),
     beside_podman("podman-commit", at_most(0.1), podman::commit),
     beside_podman("podman-vfs-run", NONE, podman::run_vfs),
     beside_podman("podman-vfs-commit", NONE, podman::commit_vfs),
     beside_podman("podman-btrfs-run", NONE, podman::run_btrfs),
     beside_podman("podman-btrfs-commit", NONE, podman::commit_btrfs),
+    beside_podman("podman-btrfs-diff", at_most(0.1), diff::podman_btrfs),
 ];
 
 impl Workload {

@@ -17,7 +17,7 @@ use crate::sampling::Side;
 
 /// What podman needs not: limits that it may not be allowed to raise, a network
 /// of its own, and control groups, whose two versions it cannot have at once.
-const RUN: [&str; 7] = [
+pub(super) const RUN: [&str; 7] = [
     "run",
     "--network=host",
     "--cgroups=disabled",
@@ -68,7 +68,7 @@ fn ours<'a>(bed: &'a Bed<'a>, driver: &str) -> &'a Mocker {
 }
 
 /// Podman with a store of its own.
-struct Podman<'a> {
+pub(super) struct Podman<'a> {
     bed: &'a Bed<'a>,
     program: PathBuf,
     driver: &'static str,
@@ -76,7 +76,7 @@ struct Podman<'a> {
 
 impl<'a> Podman<'a> {
     /// Imports the tree as an image, where that was not done yet.
-    fn with_image(bed: &'a Bed<'a>, driver: &'static str) -> Result<Self> {
+    pub(super) fn with_image(bed: &'a Bed<'a>, driver: &'static str) -> Result<Self> {
         let missing = || Failure::new("podman is not installed");
         let podman = Self { bed, program: bed.programs.podman.clone().ok_or_else(missing)?, driver };
         if podman.ask(&["image", "exists", IMAGE]).is_err() {
@@ -89,7 +89,7 @@ impl<'a> Podman<'a> {
         Ok(podman)
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, words: &[&str]) -> Command {
         let arena = self.bed.arena;
         let top = if self.driver == "btrfs" { arena.top() } else { arena.overlay_top() };
         let name = format!("podman-{}", self.driver);
@@ -103,7 +103,7 @@ impl<'a> Podman<'a> {
     }
 
     /// Calls it where its runtime works; answers what it printed.
-    fn ask(&self, words: &[&str]) -> Result<String> {
+    pub(super) fn ask(&self, words: &[&str]) -> Result<String> {
         self.bed.arena.enter(Sight::OneCgroupVersion)?;
         let said = process::run(&mut self.command(words));
         self.bed.arena.enter(Sight::Whole)?;
