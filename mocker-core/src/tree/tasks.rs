@@ -1,6 +1,6 @@
 //! A queue of tasks that make further tasks, worked off by a few threads.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -18,7 +18,9 @@ struct Work<T, P> {
     queue: Mutex<Queue<T>>,
     changed: Condvar,
     perform: P,
-    most_workers: usize,
+    /// Asked for only when a second one is wanted: the answer is read from the
+    /// files of the control groups.
+    most_workers: OnceLock<usize>,
 }
 
 /// Performs all tasks and those that they answer, the newest first: depth
@@ -35,14 +37,18 @@ where
     T: Send,
     S: Default,
 {
-    let most_workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS);
     let queue = Queue { tasks: first, busy: 0, workers: 1, failure: None };
-    let work = Work { queue: Mutex::new(queue), changed: Condvar::new(), perform, most_workers };
+    let work =
+        Work { queue: Mutex::new(queue), changed: Condvar::new(), perform, most_workers: OnceLock::new() };
     std::thread::scope(|scope| work.work_in(scope));
     match lock(&work.queue).failure.take() {
         Some(failure) => Err(failure),
         None => Ok(()),
     }
+}
+
+fn most_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS)
 }
 
 impl<T: Send, P> Work<T, P> {
@@ -59,7 +65,7 @@ impl<T: Send, P> Work<T, P> {
             }
             if let Some(task) = queue.tasks.pop() {
                 queue.busy += 1;
-                if !queue.tasks.is_empty() && queue.workers < self.most_workers {
+                if !queue.tasks.is_empty() && queue.workers < *self.most_workers.get_or_init(most_workers) {
                     queue.workers += 1;
                     scope.spawn(move || self.work_in(scope));
                 }
