@@ -3,8 +3,8 @@
 //! A backend names **candidates**: places that may differ, found by whatever it
 //! keeps of what was written ([`Observed`]). One comparison, here, looks at each
 //! of them on both sides and makes the list of changes, so that no two backends
-//! can disagree about what a change is. `walk.rs` reaches the places, `entry.rs`
-//! compares what is found there, `links.rs` sorts out hard links.
+//! can disagree about what a change is. `walk.rs` and `cursor.rs` reach the
+//! places, `entry.rs` compares what is found there, `links.rs` sorts out hard links.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::backend::{Chain, LayerId, Node, NodeId, Rootfs, WorkState};
 
+mod cursor;
 mod entry;
 mod links;
 mod walk;

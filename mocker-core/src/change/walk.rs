@@ -4,12 +4,13 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, Timespec, statat};
 use rustix::io::Errno;
 
+use super::cursor::{Cursor, Pair};
 use super::entry::{Place, differs};
 use super::links::{self, Linked};
 use super::{Candidate, Candidates, Change, Kind, What};
@@ -87,18 +88,6 @@ pub fn compare(trees: Comparison<'_>, candidates: Candidates) -> Result<Vec<Chan
     Ok(changes)
 }
 
-/// A directory, or what there is of it, in the two trees.
-struct Pair {
-    path: PathBuf,
-    from: Option<OwnedFd>,
-    to: Option<OwnedFd>,
-    /// Whether an entry in it that has not changed since is the one that the
-    /// first tree has there.
-    trusted: bool,
-    /// Whether entries may have been moved into it.
-    touched: bool,
-}
-
 enum Task {
     /// Compare the entries at these places, which are in order.
     Look(Vec<Candidate>),
@@ -140,7 +129,7 @@ impl Walk<'_> {
     /// Looks at candidates one after the other. What is beneath one that was
     /// looked at as a whole has been seen.
     fn look(&self, candidates: Vec<Candidate>) -> Result<Vec<Task>> {
-        let mut cursor = Cursor { stack: vec![Arc::new(self.top()?)] };
+        let mut cursor = Cursor::at(self.top()?);
         let mut more = Vec::new();
         let mut whole: Option<PathBuf> = None;
         for Candidate { path, beneath } in candidates {
@@ -267,60 +256,6 @@ impl Walk<'_> {
         let Entered { trusted, touched, .. } = entered;
         let inner = Arc::new(Pair { path, from, to, trusted, touched });
         Ok(names.chunks(BATCH).map(|names| Task::Compare(inner.clone(), names.to_vec())).collect())
-    }
-}
-
-/// The directories on the way to the last place that was looked at.
-struct Cursor {
-    stack: Vec<Arc<Pair>>,
-}
-
-impl Cursor {
-    /// The directory of a place, and its name there. Where one of the trees has
-    /// no such directory, the topmost that it has not is answered instead, and
-    /// that it is not what was asked for.
-    fn go_to(&mut self, path: &Path) -> Result<(Arc<Pair>, CString, bool)> {
-        let names: Vec<CString> = path
-            .components()
-            .filter_map(|component| match component {
-                Component::Normal(name) => CString::new(name.as_bytes()).ok(),
-                _ => None,
-            })
-            .collect();
-        let Some((last, above)) = names.split_last() else {
-            self.stack.truncate(1);
-            return Ok((self.stack[0].clone(), c".".to_owned(), false));
-        };
-        let shared = self
-            .stack
-            .iter()
-            .skip(1)
-            .zip(above)
-            .take_while(|(pair, name)| {
-                pair.path.file_name().is_some_and(|own| own.as_bytes() == name.to_bytes())
-            })
-            .count();
-        self.stack.truncate(shared + 1);
-        for name in above.iter().skip(shared) {
-            // The first is the top, and never goes.
-            let Some(here) = self.stack.last().cloned() else { break };
-            let path = here.path.join(bytes(name));
-            let open =
-                |side: &Option<OwnedFd>| match side.as_ref().map(|side| open_directory(side.as_fd(), name)) {
-                    Some(Ok(opened)) => Ok(Some(opened)),
-                    None | Some(Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Ok(None),
-                    Some(Err(errno)) => {
-                        Err(Failure::Kernel("open", errno).into_error(&Path::new("/").join(&path)))
-                    }
-                };
-            let (from, to) = (open(&here.from)?, open(&here.to)?);
-            if from.is_none() || to.is_none() {
-                return Ok((here, name.clone(), true));
-            }
-            self.stack.push(Arc::new(Pair { path, from, to, trusted: false, touched: true }));
-        }
-        let here = self.stack.last().unwrap_or(&self.stack[0]).clone();
-        Ok((here, last.clone(), false))
     }
 }
 
