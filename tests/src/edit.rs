@@ -14,6 +14,9 @@
 //!   takes a whiteout back there (`ext4_resetent` of fs/ext4/namei.c, Linux 6.18).
 //! - An ACL that is not there cannot be removed (`ENODATA`), like any attribute.
 //!   File systems say yes to that, an overlay says no.
+//! - A file loses its capability when a hole is made in it, as by a write. On btrfs
+//!   it keeps that where there is a hole already (`btrfs_punch_hole` of
+//!   fs/btrfs/file.c), but not through an overlay (`ovl_fallocate`).
 //! - The modification times that an edit makes the kernel set are set again, to
 //!   a time that follows from the number of the step. A clock would give two
 //!   sides two times; like this every nanosecond can be compared. Times that an
@@ -244,7 +247,10 @@ fn space(
 ) -> Result<()> {
     let place = Place::of(top, path)?;
     rustix::fs::fallocate(place.open_file(OFlags::WRONLY)?, how, at, length)?;
-    place.stamp(step)
+    match rustix::fs::lremovexattr(place.by_path(), "security.capability") {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => place.stamp(step),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn write(

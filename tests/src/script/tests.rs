@@ -11,7 +11,9 @@ use rustix::fs::FileType;
 
 use super::machine::action;
 use super::world::World;
-use super::{Action, Attempt, How, Missing, Stage, Step, generate, parse, search, shrink};
+use super::{
+    Action, Attempt, How, Missing, Stage, Step, generate, generate_comparisons, parse, search, shrink,
+};
 use crate::edit::Edit;
 use crate::mutant::{Bug, Mutant};
 
@@ -60,8 +62,9 @@ fn a_script_has_everything_in_it() {
 #[test]
 fn a_script_is_read_back_as_it_was_written() {
     for seed in 1..4 {
-        let script = generate(seed, 3000);
-        assert_eq!(parse(&written(&script)).unwrap(), script);
+        for script in [generate(seed, 3000), generate_comparisons(seed, 3000)] {
+            assert_eq!(parse(&written(&script)).unwrap(), script);
+        }
     }
 }
 
@@ -251,4 +254,21 @@ fn a_snapshot_that_is_not_declared_and_made_is_found() {
 #[test]
 fn a_lost_attribute_is_found() {
     finds(Bug::LosesAttribute, 2, "user.one");
+}
+
+#[test]
+fn a_change_that_a_backend_does_not_name_is_found_and_made_short() {
+    let script = generate_comparisons(1, 250);
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let tally = stage(folder.path(), Bug::None).play(&script).unwrap();
+    assert!(tally.comparisons > 20 && tally.changes > 100, "{tally:?}");
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let forgetful = stage(folder.path(), Bug::TrustsForTooLong);
+    let failure = forgetful.play(&script).unwrap_err();
+    let found = shrink(&forgetful, &script, failure);
+    assert!(found.failure.what.contains("and in the whole trees"), "{found}");
+    // Something is committed, a work area over it changes, and the two are compared.
+    assert!(found.script.len() <= 8, "{found}");
+    assert!(matches!(found.script.last().unwrap().action, Action::Compare(..)), "{found}");
+    assert_eq!(parse(&found.to_string()).unwrap(), found.script);
 }
