@@ -42,7 +42,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// Writes bytes as they are.
 pub(crate) fn bytes(mut to: impl Write, bytes: &[u8]) -> Result<()> {
-    match to.write_all(bytes).and_then(|()| to.flush()) {
+    written(to.write_all(bytes).and_then(|()| to.flush()))
+}
+
+/// What became of writing the output. A reader that is gone is no failure.
+pub(crate) fn written(outcome: io::Result<()>) -> Result<()> {
+    match outcome {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.map_err(|error| Error::io("cannot write the output", error)),
     }

@@ -1,11 +1,8 @@
 //! `mocker diff`: what was changed in a container, or between any two trees.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use mocker_core::Result;
 use mocker_core::backend::complete;
-use mocker_core::change::{Change, Kind};
+use mocker_core::change::Kind;
 use mocker_core::engine::{Diff, DiffRequest};
 
 use super::open;
@@ -118,53 +115,5 @@ impl Amount {
     fn count(&mut self, bytes: u64) {
         self.entries += 1;
         self.bytes += bytes;
-    }
-}
-
-/// The directories above changes that are in the list for no other reason, by
-/// path, with the place in the list before which each comes.
-fn directories_above(changes: &[Change]) -> BTreeMap<usize, Vec<&Path>> {
-    let mut above: BTreeMap<usize, Vec<&Path>> = BTreeMap::new();
-    // The list is in the order of the paths: the last path says which were told already.
-    let mut last: &Path = Path::new("");
-    for (place, change) in changes.iter().enumerate() {
-        let mut missing: Vec<_> = change
-            .path
-            .ancestors()
-            .skip(1)
-            .take_while(|directory| !directory.as_os_str().is_empty() && !last.starts_with(directory))
-            .collect();
-        if !missing.is_empty() {
-            missing.reverse();
-            above.insert(place, missing);
-        }
-        last = &change.path;
-    }
-    above
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::fs::FileType;
-
-    use super::*;
-
-    fn added(path: &str) -> Change {
-        Change {
-            path: path.into(),
-            kind: Kind::Added,
-            file_type: FileType::RegularFile,
-            size: 1,
-            size_before: 0,
-            link: None,
-        }
-    }
-
-    #[test]
-    fn each_directory_above_a_change_is_told_once_and_before_it() {
-        let changes = ["a", "a/b", "c/d/e", "c/d/f", "c/g", "h/i"].map(added);
-        let above = directories_above(&changes);
-        let told: Vec<_> = above.iter().map(|(place, paths)| (*place, paths.clone())).collect();
-        assert_eq!(told, [(2, vec![Path::new("c"), Path::new("c/d")]), (5, vec![Path::new("h")])]);
     }
 }

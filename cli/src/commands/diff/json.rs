@@ -6,7 +6,7 @@ use mocker_core::Result;
 use mocker_core::change::{Aspect, Change, Kind};
 use mocker_core::engine::{Diff, Side};
 use rustix::fs::FileType;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Summary;
 use crate::output;
@@ -18,7 +18,16 @@ struct Record<'a> {
     frozen: bool,
     summary: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<Entry>>,
+    changes: Option<Changes<'a>>,
+}
+
+/// Made one by one: there may be many.
+struct Changes<'a>(&'a [Change]);
+
+impl Serialize for Changes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(entry))
+    }
 }
 
 #[derive(Serialize)]
@@ -42,7 +51,7 @@ struct Entry {
 
 /// Shows what differs, and the changes one by one if wanted.
 pub(super) fn show(diff: &Diff, summary: &Summary, one_by_one: bool) -> Result<()> {
-    let changes = one_by_one.then(|| diff.changes.iter().map(entry).collect());
+    let changes = one_by_one.then_some(Changes(&diff.changes));
     output::json(&Record { from: &diff.from, to: &diff.to, frozen: diff.frozen, summary, changes })
 }
 
