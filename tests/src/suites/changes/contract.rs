@@ -244,7 +244,8 @@ fn d16_a_layer_that_is_gone_is_no_help_and_no_hindrance(fixture: &Fixture) {
     let there = View::open(&seen.view).unwrap();
     let trees = Comparison { from: Some(here.top()), to: there.top(), holes: false, one_file_system: false };
     let changes = change::compare(trees, seen.candidates).unwrap();
-    assert!(changes.iter().any(|change| change.path == Path::new("g")), "{changes:?}");
+    let has = |path: &str| changes.iter().any(|change| change.path == Path::new(path));
+    assert!(has("g") && has("d/f"), "{changes:?}");
 }
 
 fn a4_a_tree_that_does_not_exist_is_not_found(fixture: &Fixture) {
