@@ -2,9 +2,7 @@
 //!
 //! Only the head moves: no version is made, copied or lost, so it can be undone
 //! the same way, and what is committed next is one more version behind all that
-//! there are ([docs/decisions/0014]).
-//!
-//! [docs/decisions/0014]: ../../../docs/decisions/0014-a-rollback-moves-the-head.md
+//! there are (`docs/decisions/0014-a-rollback-moves-the-head.md`).
 
 use serde::Serialize;
 

@@ -142,6 +142,7 @@ fn c2_a_container_that_somebody_else_has_paused_stays_paused(fixture: &Fixture) 
     group.freeze("1");
     wait_until("it stands still", || group.read("cgroup.events").contains("frozen 1"));
     let before = count(fixture);
+    assert!(fixture.ok(&["inspect", "work"]).contains("\"Status\": \"paused\""), "nobody is told of it");
     fixture.ok(&["commit", "work", "made"]);
     assert_eq!(group.read("cgroup.freeze").trim(), "1", "the commit has let it run on");
     std::thread::sleep(Duration::from_millis(50));
