@@ -78,7 +78,7 @@ caught! {
     ReusesNumber in copy, by nodes l2_a_number_in_use_is_refused_and_what_has_it_is_unchanged: "create was not refused";
     MakesUpLayer in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "create over";
     WrongKind in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "[NotFound] was expected, not Io";
-    MeasuresNothing in copy, by nodes a4_what_does_not_exist_is_not_found: "usage was not refused";
+    MeasuresNothing in copy, by nodes a4_what_does_not_exist_is_not_found: "told[0].is_none()";
     DeletesOnce in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "does not exist";
     HandsOutLayer in copy, by nodes l12_a_layer_is_not_handed_out_for_writing: "a layer for writing";
     AdmitsAnything in copy, by nodes c11_room_that_is_not_there_is_refused: "too much";
@@ -89,6 +89,7 @@ caught! {
     HidesHalfMade in copy, by half_made k1_what_a_crash_left_of_a_node_is_listed_and_goes: "a sweep would miss";
     ListsBackwards in copy, by half_made k1_nodes_are_listed_in_order: "NodeId(100), NodeId(10), NodeId(9)";
     ForgetsNode in copy, by machine random_calls_0: "it lists the nodes";
+    MeasuresTwice in copy, by nodes a1_what_some_have_alone_and_what_the_others_hold_are_all_there_is: "do not make up the whole";
     ReadsToMeasure in copy, by nodes a3_asking_reads_no_contents_and_opens_nothing_beneath: "contents are read";
 
     ForgetsDeletions in overlay, by changes d15_seed_1: "in the whole trees";
@@ -106,7 +107,7 @@ caught! {
     DeclaresBreak in copy, by random seed_1: "is not as it should be";
     DeclaresKept in overlay, by random seed_1: "data in blocks";
     DeclaresChanges in copy, by changes d1_what_was_not_changed_is_looked_at_only_as_declared: "what was not changed is looked at";
-    DeclaresConstant in copy, by nodes a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before: "Usage { exclusive: 16";
+    DeclaresConstant in copy, by nodes a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before: "Usage { all: 16";
 }
 
 fn main() -> ExitCode {

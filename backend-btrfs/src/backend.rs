@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend,
-    Then, Usage, WorkState, blocking,
+    Access, Chain, Driver, Look, Node, NodeSet, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, WorkState, blocking,
 };
 use mocker_core::trace::kernel_call;
 use mocker_core::tree::leave_out;
@@ -25,7 +25,7 @@ use crate::error::{During, Failure, MAKE_ROOM};
 use crate::full::{self, RESERVE};
 use crate::layout::{Layout, SUBVOLUME};
 use crate::pool::{self, Pool};
-use crate::{flatten, nested, subvolume, sys, usage};
+use crate::{flatten, nested, subvolume, sys};
 
 /// How long the space of deleted trees is waited for, by who asked for just
 /// that and by who needs room.
@@ -211,12 +211,6 @@ impl Btrfs {
         Ok(path)
     }
 
-    fn usage_now(&self, node: NodeId) -> Result<Usage, Failure> {
-        let top = self.layout.open_subvolume(node)?;
-        let info = sys::subvolume_info(top.as_fd()).during("look at", &self.layout.subvolume(node))?;
-        usage::measure(top.as_fd(), &info)
-    }
-
     /// Waits for the trees that are deleted now, not for those of others that
     /// come later.
     fn reclaim_now(&self) -> Result<Reclaimed> {
@@ -328,6 +322,7 @@ impl SnapshotBackend for Btrfs {
             .commit_cost(CommitCost::Constant)
             .commit_running(CommitConsistency::Atomic)
             .diff_cost(DiffCost::Changes)
+            .usage_exact(true)
             .nested(Nested::Flattened)
             .reclaim(Reclaim::FileSystem)
             .rename_dir(RenameDir::Native)
@@ -384,9 +379,9 @@ impl SnapshotBackend for Btrfs {
         blocking(move || this.observe_now(node, since, state, scratch)).await
     }
 
-    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
-        let this = self.clone();
-        blocking(move || Ok(this.usage_now(node.id())?)).await
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
+        let (this, sets) = (self.clone(), sets.to_vec());
+        blocking(move || Ok(this.usage_now(&sets)?)).await
     }
 
     async fn reclaim(&self) -> Result<Reclaimed> {

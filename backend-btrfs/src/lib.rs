@@ -6,7 +6,7 @@
 //! container made, `flatten.rs` turns them into directories, and `observe.rs` names
 //! a tree for being compared, with the places that `changes.rs` finds in what was
 //! written. `search.rs` reads the trees of the file system, `items.rs` what is in
-//! them, `paths.rs` where it lies. `full.rs` tells full data from full metadata.
+//! them, `paths.rs` where it lies. `usage.rs` adds up what nodes hold, by extents. `full.rs` tells full data from full metadata.
 //! [`pool`] provides a btrfs where the root lies on another file system. Everything is done by ioctl (`sys.rs`); the one
 //! program that is run is `mkfs.btrfs`.
 

@@ -15,7 +15,7 @@ use linux_raw_sys::btrfs as raw;
 use crate::error::Failure;
 use crate::items::{Entry, LAST, root_reference};
 use crate::search::{each_item, u64_at};
-use crate::sys::{self, SearchKey, SubvolumeInfo};
+use crate::sys::{self, SearchKey};
 
 /// A subvolume inside another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,32 +140,4 @@ pub(crate) fn deleted(on: BorrowedFd<'_>) -> Result<BTreeSet<u64>, Failure> {
         Ok(true)
     })?;
     Ok(found)
-}
-
-/// The last transaction in which a subvolume came to share something with another
-/// one that is still there: it was made as a snapshot then, or one was made of it.
-///
-/// The kernel keeps a figure of its own (`last_snapshot`), which snapshots that are
-/// gone count in, like those by which containers are compared.
-pub(crate) fn last_shared(on: BorrowedFd<'_>, of: &SubvolumeInfo) -> Result<u64, Failure> {
-    const UUID: usize = std::mem::offset_of!(raw::btrfs_root_item, parent_uuid);
-    let key = SearchKey {
-        tree: raw::BTRFS_ROOT_TREE_OBJECTID.into(),
-        objects: (raw::BTRFS_FIRST_FREE_OBJECTID.into(), LAST),
-        types: (raw::BTRFS_ROOT_ITEM_KEY, raw::BTRFS_ROOT_ITEM_KEY),
-        offsets: (0, u64::MAX),
-        min_transid: 0,
-    };
-    let gone = deleted(on)?;
-    let mut last = if of.parent_uuid == [0; 16] { 0 } else { of.otransid };
-    each_item(on, key, |item| {
-        let is_made_of_it = item.kind == raw::BTRFS_ROOT_ITEM_KEY
-            && item.data.get(UUID..UUID + 16) == Some(of.uuid.as_slice())
-            && !gone.contains(&item.object);
-        if is_made_of_it {
-            last = last.max(u64_at(item.data, std::mem::offset_of!(raw::btrfs_root_item, otransid))?);
-        }
-        Ok(true)
-    })?;
-    Ok(last)
 }

@@ -17,8 +17,10 @@ use std::os::unix::ffi::OsStrExt;
 use linux_raw_sys::btrfs as raw;
 use linux_raw_sys::ioctl;
 
+mod logical;
 mod search;
 
+pub(crate) use logical::trees_with;
 #[cfg(test)]
 pub(crate) use search::ROOM;
 pub(crate) use search::{Answer, SearchKey, tree_search};

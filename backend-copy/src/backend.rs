@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
-    SnapshotBackend, Then, Usage, WorkState, blocking,
+    Access, Candidates, Chain, Driver, Look, Node, NodeSet, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, WorkState, blocking,
 };
 use mocker_core::numbered::Numbered;
 use mocker_core::tree::copy::{Unwatched, copy_tree};
 use mocker_core::tree::leave_out::{self, LeaveOut};
 use mocker_core::{
     Capabilities, CommitConsistency, CopyupUnit, Error, ErrorKind, FdCoherence, HardlinkCopyup, LayerId,
-    Nested, NodeId, OverlayMarks, RenameDir, Result, Sparse, WorkId, tree,
+    Nested, NodeId, OverlayMarks, RenameDir, Result, Sparse, WorkId,
 };
 
 use crate::equal;
@@ -157,6 +157,7 @@ impl SnapshotBackend for Copies {
         Capabilities::minimal()
             .commit_running(CommitConsistency::Paused)
             .nested(self.nested)
+            .usage_exact(self.nodes.usage_exact())
             .rename_dir(RenameDir::Native)
             .hardlink_copyup(HardlinkCopyup::Keep)
             .sparse(self.sparse)
@@ -225,14 +226,9 @@ impl SnapshotBackend for Copies {
         Ok(Observed { view, candidates, scratch_used: false, frozen: look.state == WorkState::Idle })
     }
 
-    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
-        let this = self.clone();
-        blocking(move || {
-            let exclusive = tree::allocated(this.nodes.open_tree(node.id())?.as_fd())
-                .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
-            Ok(Usage { exclusive, shared: 0 })
-        })
-        .await
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
+        let (this, sets) = (self.clone(), sets.to_vec());
+        blocking(move || this.nodes.usage(&sets)).await
     }
 
     async fn reclaim(&self) -> Result<Reclaimed> {

@@ -1,18 +1,17 @@
 //! The trait, implemented over uppers and layers.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use mocker_core::backend::{
-    Access, Candidates, Chain, Driver, Look, Node, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
-    SnapshotBackend, Then, Usage, WorkState, blocking,
+    Access, Candidates, Chain, Driver, Look, Node, NodeSet, Observed, Probe, Reclaimed, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, WorkState, blocking,
 };
 use mocker_core::tree::leave_out::LeaveOut;
 use mocker_core::{
     Capabilities, CommitConsistency, CommitCost, CopyupUnit, DiffCost, Error, ErrorKind, FdCoherence,
-    HardlinkCopyup, LayerId, Layers, NodeId, RenameDir, Result, Sparse, Views, WorkId, mount, tree,
+    HardlinkCopyup, LayerId, Layers, NodeId, RenameDir, Result, Sparse, Views, WorkId, mount,
 };
 
 use crate::layout::Layout;
@@ -108,6 +107,7 @@ impl SnapshotBackend for Overlay {
             .commit_running(CommitConsistency::Paused)
             // A work area over them is read as one layer more.
             .max_depth(mount::MOST_LAYERS - 1)
+            .usage_exact(self.layout.numbered.usage_exact())
             .rename_dir(RenameDir::Exdev)
             .hardlink_copyup(HardlinkCopyup::Break)
             .sparse(Sparse::Filled)
@@ -188,14 +188,9 @@ impl SnapshotBackend for Overlay {
         Ok(Observed { view, candidates, scratch_used: false, frozen })
     }
 
-    async fn usage(&self, node: Node, _base: &Chain) -> Result<Usage> {
-        let this = self.clone();
-        blocking(move || {
-            let exclusive = tree::allocated(this.layout.numbered.open_tree(node.id())?.as_fd())
-                .map_err(|errno| Error::io(format_args!("cannot measure node {}", node.id()), errno))?;
-            Ok(Usage { exclusive, shared: 0 })
-        })
-        .await
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
+        let (this, sets) = (self.clone(), sets.to_vec());
+        blocking(move || this.layout.numbered.usage(&sets)).await
     }
 
     async fn reclaim(&self) -> Result<Reclaimed> {

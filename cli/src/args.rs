@@ -9,8 +9,8 @@ use mocker_core::backend::Driver;
 
 use crate::Program;
 use crate::commands::{
-    backends, commit, completions, conformance, convert, diff, history, images, init, inspect, logs, pool,
-    ps, reclaim, rm, rollback, run, start, tag, tree,
+    backends, commit, completions, conformance, convert, diff, du, history, images, init, inspect, logs,
+    pool, prune, ps, reclaim, rm, rollback, run, start, system, tag, tree,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -97,6 +97,9 @@ pub(crate) enum Verb {
     Tree(tree::Args),
     Rollback(rollback::Args),
     Rm(rm::Args),
+    Du(du::Args),
+    Prune(prune::Args),
+    System(system::Args),
     Convert(convert::Args),
     Backends(backends::Args),
     Pool(pool::Args),

@@ -170,14 +170,23 @@ pub trait SnapshotBackend: fmt::Debug + Send + Sync + 'static {
     ///   `since` is `None`, or of no help any more, every place is named (D16).
     async fn observe(&self, look: Look<'_>) -> Result<Observed>;
 
-    /// How many bytes the node occupies.
+    /// How many bytes sets of nodes occupy: a figure for each set.
     ///
-    /// - Reads no file contents, and opens nothing of the chain beneath (A3).
-    /// - What a layer occupies does not grow when something is made over it, and
-    ///   a fresh work area has next to nothing of its own, where
+    /// - [`Measure::All`] is what the nodes hold, each byte once however many of
+    ///   them hold it; [`Measure::Alone`] is what would come back if these nodes
+    ///   were deleted now, and no others: what nothing else holds. Where
+    ///   [`Capabilities::usage_exact`] is declared, both are what the file system
+    ///   charges, to within 1 % for files of a MiB, and the nodes alone and all
+    ///   others together make up the whole; else they may be more (A1).
+    /// - Counts what was written before the call, on the disk or not (A1).
+    /// - Reads no file contents. What the nodes have alone is found without
+    ///   opening anything of the chain beneath (A3).
+    /// - What a layer holds does not grow when something is made over it, and
+    ///   a fresh work area has next to nothing alone, where
     ///   [`CommitCost::Constant`] is declared (A2).
-    /// - A node that does not exist is [`ErrorKind::NotFound`] (A4).
-    async fn usage(&self, node: Node, base: &Chain) -> Result<Usage>;
+    /// - `None` for a set of which a node does not exist, or is deleted
+    ///   meanwhile; the others are answered (A4).
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>>;
 
     /// Waits until the space of every deleted node is free, or frees it.
     ///
@@ -290,13 +299,32 @@ pub struct Upper {
     pub volatile: bool,
 }
 
-/// What a node occupies, in bytes on its file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// What would come back if the node were deleted now.
-    pub exclusive: u64,
-    /// What it shares with other nodes.
-    pub shared: u64,
+/// Nodes of which the space is asked for as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSet {
+    /// The nodes, in any order.
+    pub members: Vec<Member>,
+    /// What of their bytes is wanted.
+    pub measure: Measure,
+}
+
+/// A node of a [`NodeSet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its number, whatever its role.
+    pub node: NodeId,
+    /// The layer that it was made over, where that is known and still there. It
+    /// may save a look at what the two have in common.
+    pub over: Option<LayerId>,
+}
+
+/// Which bytes of a set of nodes are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// All that they hold.
+    All,
+    /// What nothing else holds.
+    Alone,
 }
 
 /// What `reclaim` saw come back.

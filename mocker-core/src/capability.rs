@@ -18,6 +18,9 @@ pub struct Capabilities {
     pub commit_cost: CommitCost,
     /// What finding the changes of a work area or of a version reads (D1).
     pub diff_cost: DiffCost,
+    /// Whether `usage` knows of every byte who else holds it; else what files
+    /// share counts once for each of them (A1).
+    pub usage_exact: bool,
     /// What happens to volumes that a container made inside its own tree.
     pub nested: Nested,
     /// Who frees the space of deleted nodes.
@@ -198,6 +201,7 @@ impl Capabilities {
             commit_running: CommitConsistency::Stopped,
             commit_cost: CommitCost::Tree,
             diff_cost: DiffCost::Tree,
+            usage_exact: false,
             nested: Nested::Impossible,
             reclaim: Reclaim::Backend,
             max_depth: None,
@@ -244,6 +248,13 @@ impl Capabilities {
     #[must_use]
     pub const fn diff_cost(mut self, cost: DiffCost) -> Self {
         self.diff_cost = cost;
+        self
+    }
+
+    /// Sets [`Capabilities::usage_exact`].
+    #[must_use]
+    pub const fn usage_exact(mut self, exact: bool) -> Self {
+        self.usage_exact = exact;
         self
     }
 

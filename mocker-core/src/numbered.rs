@@ -18,6 +18,7 @@ use crate::trace::kernel_call;
 use crate::tree::remove_tree;
 
 mod tree;
+mod usage;
 
 /// The directories of one backend at one root.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mocker_core::backend::{
     Access, Candidates, Capabilities, Chain, CommitCost, DiffCost, Driver, HardlinkCopyup, Look, Node,
-    NodeId, Observed, Reclaimed, RenameDir, Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then, Usage,
+    NodeId, NodeSet, Observed, Reclaimed, RenameDir, Rootfs, Seal, Sealed, SnapshotBackend, Sparse, Then,
     WorkId, WorkState, complete,
 };
 use mocker_core::{Error, ErrorKind, Result};
@@ -208,20 +208,30 @@ impl SnapshotBackend for Mutant {
         Ok(seen)
     }
 
-    async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {
-        let measured = self.sound.usage(node, base).await;
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
+        let mut figures = self.told(self.sound.usage(sets).await)?;
         match self.bug {
-            Bug::MeasuresNothing if measured.is_err() => return Ok(Usage::default()),
-            Bug::ReadsToMeasure if measured.is_ok() => {
-                damage::each(&self.own(node, base).await?, |path, meta| {
-                    if meta.is_file() && meta.size() < 1 << 30 {
-                        std::fs::read(path).expect("read a file");
-                    }
-                });
+            Bug::MeasuresNothing => figures.iter_mut().for_each(|figure| *figure = figure.or(Some(0))),
+            Bug::MeasuresTwice => {
+                for (set, figure) in sets.iter().zip(&mut figures) {
+                    let nodes = set.members.len() as u64;
+                    *figure = figure.map(|bytes| bytes * nodes);
+                }
+            }
+            Bug::ReadsToMeasure => {
+                for member in sets.iter().flat_map(|set| &set.members) {
+                    // That it lies over others makes no difference to where its own is.
+                    let tree = self.own(Node::Work(WorkId(member.node)), &Chain::EMPTY).await?;
+                    damage::each(&tree, |path, meta| {
+                        if meta.is_file() && meta.size() < 1 << 30 {
+                            std::fs::read(path).expect("read a file");
+                        }
+                    });
+                }
             }
             _ => {}
         }
-        self.told(measured)
+        Ok(figures)
     }
 
     async fn reclaim(&self) -> Result<Reclaimed> {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use mocker_core::ErrorKind;
 use mocker_core::backend::{
-    Access, Capabilities, Chain, Node, NodeId, Reclaim, Rootfs, Seal, Sealed, SnapshotBackend, Then, WorkId,
-    WorkState, complete,
+    Access, Capabilities, Chain, Measure, Member, Node, NodeId, NodeSet, Reclaim, Rootfs, Seal, Sealed,
+    SnapshotBackend, Then, WorkId, WorkState, complete,
 };
 use mocker_core::mount::View;
 
@@ -136,6 +136,15 @@ impl Nodes {
         Ok(())
     }
 
+    /// What each of some nodes holds, by itself; `over` are the layers that they
+    /// were made over. `None` for one that is not there.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn usage(&self, nodes: &[NodeId], over: &Chain) -> mocker_core::Result<Vec<Option<Usage>>> {
+        usage(&*self.backend, nodes, over)
+    }
+
     /// Opens a tree.
     ///
     /// # Errors
@@ -145,6 +154,36 @@ impl Nodes {
             complete(self.backend.rootfs(node, base, access)).map_err(during("ask for a tree"))?;
         View::open(&rootfs).map_err(during("open a tree"))
     }
+}
+
+/// What a node holds, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Whoever else holds some of it.
+    pub all: u64,
+    /// What nothing else holds.
+    pub alone: u64,
+}
+
+/// What each of some nodes holds, by itself; see [`Nodes::usage`].
+///
+/// # Errors
+/// What the backend says.
+pub fn usage(
+    backend: &dyn SnapshotBackend,
+    nodes: &[NodeId],
+    over: &Chain,
+) -> mocker_core::Result<Vec<Option<Usage>>> {
+    let set = |node, measure| NodeSet {
+        // A layer is not over itself.
+        members: vec![Member { node, over: over.tip().filter(|layer| layer.0 != node) }],
+        measure,
+    };
+    let sets: Vec<_> =
+        nodes.iter().flat_map(|node| [set(*node, Measure::All), set(*node, Measure::Alone)]).collect();
+    let figures = complete(backend.usage(&sets))?;
+    let usage = |pair: &[Option<u64>]| Some(Usage { all: pair[0]?, alone: pair[1]? });
+    Ok(figures.chunks(2).map(usage).collect())
 }
 
 /// What the engine would ask for.

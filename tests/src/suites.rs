@@ -30,6 +30,7 @@ mod pool;
 mod processes;
 mod random;
 mod run;
+mod space;
 mod storm;
 
 /// Every area there is.
@@ -57,6 +58,8 @@ pub fn areas() -> Vec<Area> {
         Area { name: "overlay_only", cases: overlay_only::cases(), applies: overlay_only::applies },
         // These make their own file systems, and say the same in every lane.
         Area { name: "pool", cases: pool::cases(), applies: Lane::has_pool },
+        Area::new("space", space::cases()),
+        Area { name: "compressed", cases: space::compressed(), applies: btrfs_only::applies },
         Area::new("storm", storm::cases()),
     ]
 }

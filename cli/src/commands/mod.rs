@@ -6,18 +6,21 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod convert;
 pub(crate) mod diff;
+pub(crate) mod du;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod pool;
+pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod reclaim;
 pub(crate) mod rm;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod start;
+pub(crate) mod system;
 pub(crate) mod tag;
 pub(crate) mod tree;
 
@@ -44,6 +47,9 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::Tree(verb) => verb.perform(args),
         Verb::Rollback(verb) => verb.perform(args),
         Verb::Rm(verb) => verb.perform(args),
+        Verb::Du(verb) => verb.perform(args),
+        Verb::Prune(verb) => verb.perform(args),
+        Verb::System(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),
         Verb::Convert(verb) => verb.perform(args),
         Verb::Backends(verb) => verb.perform(args),

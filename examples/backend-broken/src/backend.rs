@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mocker_backend_plain::Plain;
 use mocker_core::backend::{
-    Access, Chain, Driver, Look, Node, Observed, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Then,
-    Usage, WorkState, blocking,
+    Access, Chain, Driver, Look, Node, NodeSet, Observed, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend,
+    Then, WorkState, blocking,
 };
 use mocker_core::{Capabilities, Error, ErrorKind, LayerId, NodeId, Result, WorkId};
 
@@ -102,9 +102,10 @@ impl SnapshotBackend for Broken {
         self.0.observe(look).await
     }
 
-    async fn usage(&self, node: Node, base: &Chain) -> Result<Usage> {
+    async fn usage(&self, sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
+        let figures = self.0.usage(sets).await?;
         // Fault 4: whoever asks for what is gone is told a figure.
-        Ok(self.0.usage(node, base).await.unwrap_or_default())
+        Ok(figures.into_iter().map(|figure| figure.or(Some(0))).collect())
     }
 
     async fn reclaim(&self) -> Result<Reclaimed> {

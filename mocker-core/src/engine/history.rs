@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::backend::{Chain, LayerId, Layers, Node, SnapshotBackend, Usage};
+use crate::backend::{Chain, LayerId, Layers, Measure, Member, NodeSet, SnapshotBackend};
 use crate::engine::Engine;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::image::refuse_version;
 use crate::store::{image, node, version};
 
@@ -45,7 +45,7 @@ impl Engine {
     /// `measured`, which looks at each of their layers.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] for the image; those of measuring.
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for the image; those of measuring.
     pub async fn history(&self, image: &str, measured: bool) -> Result<Vec<VersionSummary>> {
         refuse_version(image, "a history is that of a whole image", |image, version| {
             format!("'mocker history {image}', or 'mocker inspect {image}@{version}' for that version")
@@ -118,11 +118,9 @@ impl Sizes {
         if let Some(known) = self.layers.get(&layer) {
             return Ok(*known);
         }
-        let found = match self.backend.usage(Node::Layer(layer), &Chain::new(beneath.to_vec())).await {
-            Ok(Usage { exclusive, shared }) => Some(exclusive + shared),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+        let member = Member { node: layer.0, over: beneath.last().copied() };
+        let set = NodeSet { members: vec![member], measure: Measure::All };
+        let found = self.backend.usage(&[set]).await?.first().copied().flatten();
         self.layers.insert(layer, found);
         Ok(found)
     }

@@ -23,6 +23,7 @@ mod command;
 mod commit;
 mod convert;
 mod diff;
+mod du;
 mod find;
 mod forget;
 mod history;
@@ -30,7 +31,9 @@ mod host_files;
 mod init;
 mod inspect;
 mod lineage;
+mod needs;
 mod pause;
+mod prune;
 mod reclaim;
 mod records;
 mod restack;
@@ -46,6 +49,9 @@ mod undeclared;
 
 pub use command::shown as shown_command;
 pub use diff::{Diff, DiffRequest, Side};
+pub use du::{
+    BackendSpace, Bytes, ContainerSpace, FileSystemSpace, ImageSpace, KindSpace, Space, Totals, VersionSpace,
+};
 pub use find::Kind;
 pub use history::VersionSummary;
 pub use init::check_source;
@@ -53,6 +59,7 @@ pub use inspect::{
     ContainerConfig, ContainerDetails, HostConfig, ImageDetails, Inspected, LayerHistory, RootFs, State,
 };
 pub use lineage::{ContainerLeaf, ImageLine, Lineage, Parent, VersionStep};
+pub use prune::{Because, PruneRequest, Pruned, PrunedVersion, StayingVersion};
 pub use records::{
     CommitRequest, ConfigFrom, ContainerSummary, ConvertRequest, Created, ImageSummary, InitRequest,
     Progress, Removed, RunRequest, Squash, Status,

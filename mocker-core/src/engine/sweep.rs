@@ -168,13 +168,11 @@ impl Engine {
         for name in node::backends(self.store.read())? {
             crate::story!("first use since the boot: comparing backend {name} with the records");
             let opened = self.backend(&name).await;
-            let Ok(backend) = opened else {
+            if opened.is_err() {
                 said(&format!("backend {name}"), &opened.map(drop));
                 continue;
-            };
-            for found in backend.list().await? {
-                said(&format!("node {found} of {name}"), &self.delete_stray(&name, found).await);
             }
+            self.delete_strays(&name).await?;
         }
         for entry in list_names(&self.root.containers())? {
             // Whoever makes a container holds it first and records it later, so this is the order that
@@ -235,10 +233,24 @@ pub(super) fn end_process(container: &Container, patience: Duration) -> Result<(
 }
 
 impl Engine {
+    /// Deletes the nodes of a backend that no record knows of; answers how many
+    /// there were. The backend is looked at before the records, so that what is
+    /// being made is known by then.
+    pub(super) async fn delete_strays(&self, backend: &str) -> Result<u32> {
+        let mut count = 0;
+        for found in self.backend(backend).await?.list().await? {
+            match self.delete_stray(backend, found).await {
+                Ok(was_one) => count += u32::from(was_one),
+                failed => drop(said(&format!("node {found} of {backend}"), &failed.map(drop))),
+            }
+        }
+        Ok(count)
+    }
+
     /// Deletes a node that nobody knows. It is made ours first, in one step
     /// with the look whether it is known: a power cut takes back numbers too,
     /// and somebody may be given this one at any moment.
-    async fn delete_stray(&self, backend: &str, found: NodeId) -> Result<()> {
+    async fn delete_stray(&self, backend: &str, found: NodeId) -> Result<bool> {
         let actor = self.actor()?;
         let intent = self.store.write(Durability::Quick, |tx| {
             if node::is_known(tx, found)? {
@@ -251,9 +263,9 @@ impl Engine {
         match intent {
             Some(intent) => {
                 crate::story!("node {found} of {backend} belongs to nothing; deleting it");
-                self.settle(intent).await
+                self.settle(intent).await.map(|()| true)
             }
-            None => Ok(()),
+            None => Ok(false),
         }
     }
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::{CommitRequest, ConvertRequest, Engine, Options, Progress, RunRequest, Squash};
 use crate::backend::{
-    Access, Capabilities, Chain, CommitConsistency, Driver, LayerId, Look, Nested, Node, NodeId, Observed,
-    Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, Usage, WorkId, complete,
+    Access, Capabilities, Chain, CommitConsistency, Driver, LayerId, Look, Nested, Node, NodeId, NodeSet,
+    Observed, Probe, Reclaimed, Rootfs, Seal, Sealed, SnapshotBackend, WorkId, complete,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Config, fresh_container_id, fresh_image_id};
@@ -98,7 +98,7 @@ impl SnapshotBackend for Declares {
         reached("observe")
     }
 
-    async fn usage(&self, _node: Node, _base: &Chain) -> Result<Usage> {
+    async fn usage(&self, _sets: &[NodeSet]) -> Result<Vec<Option<u64>>> {
         reached("usage")
     }
 

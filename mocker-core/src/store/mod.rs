@@ -27,6 +27,7 @@ pub mod journal;
 pub mod lease;
 pub mod node;
 mod schema;
+pub mod survey;
 pub mod version;
 
 /// How long a writer waits for the others. Each holds the lock for about a

@@ -1,6 +1,6 @@
 //! Records of the versions of images.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::backend::{LayerId, NodeId};
 use crate::error::{Error, ErrorKind, Result};
@@ -141,6 +141,19 @@ pub fn previous(connection: &Connection, image: &str, number: u32) -> Result<Opt
         .map_err(sql)?
         .query_row(params![image, number], |row| row.get(0))
         .map_err(sql)
+}
+
+/// Records that the tree of a version is gone. Its layer is to be condemned, if
+/// nothing else needs it.
+///
+/// # Errors
+/// Those of the database.
+pub fn prune(tx: &Transaction<'_>, image: &str, number: u32) -> Result<()> {
+    tx.prepare_cached("UPDATE version SET layer = NULL WHERE image = ?1 AND number = ?2")
+        .map_err(sql)?
+        .execute(params![image, number])
+        .map_err(sql)?;
+    Ok(())
 }
 
 /// The numbers of the versions whose tree is there, in order.

@@ -100,6 +100,8 @@ bugs! {
     ForgetsNode,
     /// Measuring reads every file.
     ReadsToMeasure,
+    /// What several nodes hold together counts once for each.
+    MeasuresTwice,
 
     /// What was deleted is not named as changed.
     ForgetsDeletions,

@@ -157,7 +157,7 @@ pub static ENTRIES: &[Entry] = entries! {
     M4 Core "store path with spaces, comma, colon, backslash, percent, 200+ bytes, symlink component";
     M5 Btrfs "metadata ENOSPC is told apart from data ENOSPC, with advice" from "moby/moby#29601" "ocurrent/ocluster#92";
 
-    A1 Declared "exclusive + shared = what the file system charges, for 10 containers with known overlaps, with and without compression" from "moby/moby#52476" "moby/moby#38848" waits "mocker du";
+    A1 Declared "exclusive + shared = what the file system charges, for 10 containers with known overlaps, with and without compression" from "moby/moby#52476" "moby/moby#38848";
     A2 Core "fresh snapshot ≈ 0 exclusive bytes; parent's figure unchanged" from "moby/moby#27653";
     A3 Declared "usage does not read file contents or walk the parent; 1 Hz polling of 50 containers stays under a CPU bound" from "containerd/containerd#4217";
     A4 Core "usage of a vanishing or missing key: NotFound, no error storm" from "containerd/containerd#2457";

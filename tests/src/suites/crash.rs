@@ -19,6 +19,7 @@ mod copied;
 mod diff;
 mod init;
 mod killed;
+mod prune;
 mod rm;
 mod rollback;
 mod run;
@@ -34,6 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
         commit::cases,
         copied::cases,
         diff::cases,
+        prune::cases,
         rm::cases,
         rollback::cases,
         killed::cases,

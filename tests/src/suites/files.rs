@@ -230,8 +230,7 @@ impl Open {
 
     /// What the work area occupies, as the backend says.
     fn usage(&self) -> u64 {
-        let usage = self.nodes.backend.usage(Node::Work(self.work), &self.base);
-        mocker_core::backend::complete(usage).unwrap().exclusive
+        self.nodes.usage(&[self.work.0], &self.base).unwrap()[0].unwrap().alone
     }
 }
 

@@ -77,6 +77,15 @@ pub(super) static FIELDS: &[Field] = &[
         read: |of| word(of.diff_cost),
     },
     Field {
+        name: "usage_exact",
+        about: "Whether `mocker du` knows of every byte who else holds it.",
+        values: &[
+            ("false", "What files share by reflink counts once for each of them."),
+            ("true", "It says what the file system charges, and what comes back."),
+        ],
+        read: |of| word(of.usage_exact),
+    },
+    Field {
         name: "nested",
         about: "What happens to volumes that a container made inside its own tree.",
         values: &[

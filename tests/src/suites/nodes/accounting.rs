@@ -3,22 +3,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mocker_core::ErrorKind;
 use mocker_core::backend::{
-    Access, Chain, CommitCost, LayerId, Layers, Look, Node, NodeId, Usage, WorkId, WorkState, complete,
+    Access, Chain, CommitCost, Look, Measure, Member, Node, NodeId, NodeSet, WorkId, WorkState, complete,
 };
 use rustix::time::{ClockId, clock_gettime};
 
 use super::watch::{Watch, directories};
-use super::{base_after, layer, refused, write};
+use super::{base_after, layer, write};
 use crate::cases;
 use crate::fixture::Fixture;
 use crate::harness::Case;
-use crate::nodes::Nodes;
+use crate::nodes::{self, Nodes, Usage};
 use crate::script::How;
 
 pub(super) fn cases() -> Vec<Case> {
     cases![
+        a1_what_some_have_alone_and_what_the_others_hold_are_all_there_is,
         a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before,
         a2_being_compared_changes_nothing_of_what_a_work_area_occupies,
         a3_asking_reads_no_contents_and_opens_nothing_beneath,
@@ -32,33 +32,84 @@ const MUCH: u64 = 16 << 20;
 const MUCH_OF_IT: &str = "mkdir dir; dd if=/dev/urandom of=dir/much bs=1M count=16 2>/dev/null; sync -f .";
 
 #[track_caller]
-fn usage(nodes: &Nodes, node: Node, base: &Chain) -> Usage {
-    complete(nodes.backend.usage(node, base)).unwrap()
+fn usage(nodes: &Nodes, node: NodeId, base: &Chain) -> Usage {
+    nodes.usage(&[node], base).unwrap()[0].unwrap_or_else(|| panic!("node {node} is said not to be there"))
+}
+
+/// Whichever nodes are taken out of all: what they have alone is what the others
+/// lack.
+fn a1_what_some_have_alone_and_what_the_others_hold_are_all_there_is(fixture: &Fixture) {
+    let nodes = fixture.nodes();
+    let fill =
+        "head -c 3M /dev/urandom > a; head -c 2M /dev/urandom > b; for i in $(seq 50); do echo $i > $i; done";
+    let base = layer(&nodes, &Chain::EMPTY, fill);
+    let mut members = vec![Member { node: base.tip().unwrap().0, over: None }];
+    // Something of its own each, something of the layer gone or changed, and layers that share with both.
+    for (how, edit) in [
+        (None, "true"),
+        (None, "head -c 1M /dev/urandom > own; rm a; echo changed > 7"),
+        (Some(How::Idle), "head -c 1M /dev/urandom > b; cp --reflink=auto a twin; echo more > more"),
+        (Some(How::Consume), "head -c 64k /dev/urandom | dd of=a bs=64k seek=9 conv=notrunc 2>/dev/null"),
+    ] {
+        let work = nodes.create(&base).unwrap();
+        write(&nodes, work, &base, edit);
+        let mut lives = vec![work.0];
+        if let Some(how) = how {
+            let sealed = nodes.snapshot(work, &base, how).unwrap();
+            lives = [Some(sealed.layer.0), sealed.work.map(|work| work.0)].into_iter().flatten().collect();
+            if let (Some(work), chain) = (sealed.work, base_after(work, &base, sealed)) {
+                write(&nodes, work, &chain, "head -c 1M /dev/urandom > later; rm more");
+            }
+        }
+        members.extend(lives.into_iter().map(|node| Member { node, over: base.tip() }));
+    }
+    let everything = NodeSet { members: members.clone(), measure: Measure::All };
+    // Each one, and each two.
+    let mut taken: Vec<Vec<Member>> = members.iter().map(|member| vec![*member]).collect();
+    for (place, one) in members.iter().enumerate() {
+        taken.extend(members[place + 1..].iter().map(|other| vec![*one, *other]));
+    }
+    let mut sets = vec![everything];
+    for some in &taken {
+        let others = members.iter().filter(|member| !some.contains(member)).copied().collect();
+        sets.push(NodeSet { members: some.clone(), measure: Measure::Alone });
+        sets.push(NodeSet { members: others, measure: Measure::All });
+    }
+    let figures: Vec<u64> =
+        complete(nodes.backend.usage(&sets)).unwrap().into_iter().map(Option::unwrap).collect();
+    assert!(figures[0] > 6 << 20, "{figures:?}");
+    for (some, pair) in taken.iter().zip(figures[1..].chunks(2)) {
+        assert_eq!(pair[0] + pair[1], figures[0], "{some:?} and the others do not make up the whole");
+    }
+    // Asked for one by one it is the same, however little is looked at for that.
+    for (set, figure) in sets.iter().zip(&figures) {
+        let one = complete(nodes.backend.usage(std::slice::from_ref(set))).unwrap();
+        assert_eq!(one, [Some(*figure)], "{set:?}");
+    }
 }
 
 fn a2_a_fresh_work_area_costs_nothing_and_the_layer_beneath_no_more_than_before(fixture: &Fixture) {
     let nodes = fixture.nodes();
     let base = layer(&nodes, &Chain::EMPTY, MUCH_OF_IT);
-    let tip = Node::Layer(base.tip().unwrap());
+    let tip = base.tip().unwrap().0;
     let before = usage(&nodes, tip, &base);
-    let total = |usage: Usage| usage.exclusive + usage.shared;
-    assert!((MUCH..2 * MUCH).contains(&total(before)), "{before:?} for {MUCH} bytes");
-    let work = nodes.create(&base).unwrap();
-    let fresh = usage(&nodes, Node::Work(work), &base);
+    assert!((MUCH..2 * MUCH).contains(&before.all), "{before:?} for {MUCH} bytes");
+    let work = nodes.create(&base).unwrap().0;
+    let fresh = usage(&nodes, work, &base);
     match nodes.capabilities().commit_cost {
-        CommitCost::Constant => assert!(fresh.exclusive < 1 << 20, "{fresh:?}"),
+        CommitCost::Constant => assert!(fresh.alone < 1 << 16, "{fresh:?}"),
         // Each is a whole copy, and says so.
-        CommitCost::Tree => assert!(total(fresh) >= MUCH, "{fresh:?}"),
+        CommitCost::Tree => assert!(fresh.all >= MUCH, "{fresh:?}"),
     }
     let after = usage(&nodes, tip, &base);
-    assert_eq!(total(after), total(before), "the layer grew: {before:?}, then {after:?}");
-    assert!(after.exclusive <= before.exclusive, "{before:?}, then {after:?}");
-    // What is written then is told, and is nobody else's.
-    write(&nodes, work, &base, "dd if=/dev/urandom of=more bs=1M count=4 2>/dev/null; sync -f .");
-    let grown = usage(&nodes, Node::Work(work), &base);
-    let more = grown.exclusive - fresh.exclusive;
-    assert!((4 << 20..6 << 20).contains(&more), "4 MiB more are {more} bytes: {fresh:?}, then {grown:?}");
-    assert_eq!(total(usage(&nodes, tip, &base)), total(before));
+    assert_eq!(after.all, before.all, "the layer grew: {before:?}, then {after:?}");
+    assert!(after.alone <= before.alone, "{before:?}, then {after:?}");
+    // What is written then is told, and is nobody else's, without having to wait for the disk.
+    write(&nodes, WorkId(work), &base, "dd if=/dev/urandom of=more bs=1M count=4 2>/dev/null");
+    let grown = usage(&nodes, work, &base);
+    let more = grown.alone - fresh.alone;
+    assert!((4 << 20..5 << 20).contains(&more), "4 MiB more are {more} bytes: {fresh:?}, then {grown:?}");
+    assert_eq!(usage(&nodes, tip, &base).all, before.all);
 }
 
 fn a2_being_compared_changes_nothing_of_what_a_work_area_occupies(fixture: &Fixture) {
@@ -66,21 +117,21 @@ fn a2_being_compared_changes_nothing_of_what_a_work_area_occupies(fixture: &Fixt
     let base = layer(&nodes, &Chain::EMPTY, "mkdir kept");
     let work = nodes.create(&base).unwrap();
     write(&nodes, work, &base, MUCH_OF_IT);
-    let before = usage(&nodes, Node::Work(work), &base);
-    assert!(before.exclusive >= MUCH, "{before:?}");
+    let before = usage(&nodes, work.0, &base);
+    assert!(before.alone >= MUCH, "{before:?}");
     for state in [WorkState::Idle, WorkState::Running] {
         let scratch = nodes.fresh();
         let look =
             Look { node: Node::Work(work), base: &base, since: base.tip(), state, scratch: Some(scratch) };
         complete(nodes.backend.observe(look)).unwrap();
         nodes.delete(scratch).unwrap();
-        assert_eq!(usage(&nodes, Node::Work(work), &base), before, "{state:?}");
+        assert_eq!(usage(&nodes, work.0, &base), before, "{state:?}");
     }
     // A layer that was made of it shares all that until it is gone.
     let sealed = nodes.snapshot(work, &base, How::Idle).unwrap();
     let (Some(lives), chain) = (sealed.work, base_after(work, &base, sealed)) else { return };
-    let shared = usage(&nodes, Node::Work(lives), &chain);
-    assert!(shared.exclusive < before.exclusive || nodes.capabilities().commit_cost == CommitCost::Tree);
+    let shared = usage(&nodes, lives.0, &chain);
+    assert!(shared.alone < before.alone || nodes.capabilities().commit_cost == CommitCost::Tree);
 }
 
 fn a3_asking_reads_no_contents_and_opens_nothing_beneath(fixture: &Fixture) {
@@ -108,8 +159,9 @@ fn a3_asking_reads_no_contents_and_opens_nothing_beneath(fixture: &Fixture) {
     std::fs::read(&files[0]).unwrap();
     assert!(contents.events() > 0, "the watch sees nothing");
     beneath.events();
-    let told = usage(&nodes, Node::Work(work), &base);
-    assert!(told.exclusive + told.shared > 0, "{told:?}");
+    let set = NodeSet { members: vec![Member { node: work.0, over: base.tip() }], measure: Measure::Alone };
+    let told = complete(nodes.backend.usage(&[set])).unwrap()[0];
+    assert!(told.is_some_and(|bytes| bytes > 0), "{told:?}");
     assert_eq!(contents.events(), 0, "contents are read");
     assert_eq!(beneath.events(), 0, "what is beneath is walked");
 }
@@ -120,27 +172,41 @@ fn computed() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-fn a3_asking_often_costs_little(fixture: &Fixture) {
-    const CONTAINERS: usize = 50;
-    let nodes = fixture.nodes();
-    let cost = |files: usize| {
-        let script = format!("mkdir d; for i in $(seq {files}); do echo x > d/$i; done");
-        let base = layer(&nodes, &Chain::EMPTY, &script);
-        let works: Vec<_> = (0..CONTAINERS).map(|_| nodes.create(&base).unwrap()).collect();
-        let before = computed();
-        for work in &works {
-            usage(&nodes, Node::Work(*work), &base);
-        }
-        computed() - before
+/// What one look at 50 containers costs, of which each has written a little.
+fn cost_of_a_look(nodes: &Nodes, files: usize) -> Duration {
+    let script = format!(
+        "for d in $(seq 20); do mkdir $d; done; for i in $(seq {files}); do echo x > $((i % 20 + 1))/$i; done"
+    );
+    let base = layer(nodes, &Chain::EMPTY, &script);
+    let one = |_| {
+        let work = nodes.create(&base).unwrap();
+        write(nodes, work, &base, "echo more > own; head -c 20000 /dev/zero > 7/own; rm -f 9/8");
+        NodeSet { members: vec![Member { node: work.0, over: base.tip() }], measure: Measure::Alone }
     };
-    // Once a second for 50 containers: that is the share of one processor.
-    let (small, large) = (cost(10), cost(1000));
-    assert!(large < Duration::from_millis(500), "it takes {large:?} of each second");
-    // Where a layer is a difference, what is beneath does not matter.
-    if nodes.capabilities().layers == Layers::Delta {
+    let sets: Vec<_> = (0..50).map(one).collect();
+    // What was written is on the disk then.
+    complete(nodes.backend.usage(&sets)).unwrap();
+    let before = computed();
+    let figures = complete(nodes.backend.usage(&sets)).unwrap();
+    let cost = computed() - before;
+    assert!(figures.iter().all(|figure| figure.is_some_and(|bytes| bytes >= 20_000)), "{figures:?}");
+    cost
+}
+
+fn a3_asking_often_costs_little(fixture: &Fixture) {
+    let nodes = fixture.nodes();
+    // Where each work area is a whole copy, as many are made, and each has to be looked through.
+    let files = match nodes.capabilities().commit_cost {
+        CommitCost::Constant => 7000,
+        CommitCost::Tree => 200,
+    };
+    let (small, large) = (cost_of_a_look(&nodes, 20), cost_of_a_look(&nodes, files));
+    // Once a second: that is the share of one processor.
+    assert!(large < Duration::from_millis(100), "it takes {large:?} of each second");
+    if nodes.capabilities().commit_cost == CommitCost::Constant {
         assert!(
             large < small * 3 + Duration::from_millis(20),
-            "it grows with the layer: {small:?}, {large:?}"
+            "it grows with the layer beneath: {small:?}, {large:?}"
         );
     }
 }
@@ -149,13 +215,13 @@ fn a4_what_does_not_exist_is_not_found(fixture: &Fixture) {
     let nodes = fixture.nodes();
     let base = layer(&nodes, &Chain::EMPTY, "echo x > file");
     let missing = NodeId(4_000_000_000);
-    for node in [Node::Work(WorkId(missing)), Node::Layer(LayerId(missing))] {
-        refused("usage", complete(nodes.backend.usage(node, &base)), &[ErrorKind::NotFound]);
-    }
-    let work = nodes.create(&base).unwrap();
-    usage(&nodes, Node::Work(work), &base);
-    nodes.delete(work.0).unwrap();
-    refused("usage", complete(nodes.backend.usage(Node::Work(work), &base)), &[ErrorKind::NotFound]);
+    let work = nodes.create(&base).unwrap().0;
+    let asked = [missing, work, base.tip().unwrap().0];
+    let told = nodes.usage(&asked, &base).unwrap();
+    assert!(told[0].is_none() && told[1].is_some() && told[2].is_some(), "{told:?}");
+    nodes.delete(work).unwrap();
+    let told = nodes.usage(&asked, &base).unwrap();
+    assert!(told[0].is_none() && told[1].is_none() && told[2].is_some(), "{told:?}");
 }
 
 fn a4_what_vanishes_meanwhile_is_not_found(fixture: &Fixture) {
@@ -166,13 +232,14 @@ fn a4_what_vanishes_meanwhile_is_not_found(fixture: &Fixture) {
         let work = nodes.create(&base).unwrap();
         write(&nodes, work, &base, script);
         let (asked, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        let backend = &*nodes.backend;
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| {
                 let mut answers = Vec::new();
                 // Once more after it is gone for sure.
                 loop {
                     let last = over.load(Ordering::SeqCst);
-                    answers.push(complete(nodes.backend.usage(Node::Work(work), &base)));
+                    answers.push(nodes::usage(backend, &[work.0], &base).unwrap()[0]);
                     asked.store(true, Ordering::SeqCst);
                     if last {
                         return answers;
@@ -185,14 +252,8 @@ fn a4_what_vanishes_meanwhile_is_not_found(fixture: &Fixture) {
             complete(nodes.backend.delete(work.0)).unwrap();
             complete(nodes.backend.reclaim()).unwrap();
             over.store(true, Ordering::SeqCst);
-            let mut answers = asking.join().unwrap();
-            refused("usage of what is gone", answers.pop().unwrap(), &[ErrorKind::NotFound]);
-            for answer in answers {
-                match answer {
-                    Ok(_) => {}
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
-                }
-            }
+            let answers = asking.join().unwrap();
+            assert_eq!(answers.last(), Some(&None), "what is gone is still told of: {answers:?}");
         });
     }
 }
