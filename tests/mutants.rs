@@ -78,7 +78,7 @@ caught! {
     ReusesNumber in copy, by nodes l2_a_number_in_use_is_refused_and_what_has_it_is_unchanged: "create was not refused";
     MakesUpLayer in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "create over";
     WrongKind in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "[NotFound] was expected, not Io";
-    MeasuresNothing in copy, by nodes a4_what_does_not_exist_is_not_found: "told[0].is_none()";
+    MeasuresNothing in copy, by nodes a4_what_does_not_exist_is_not_found: "is said to be there";
     DeletesOnce in copy, by nodes l4_what_does_not_exist_is_not_found_and_nothing_is_made: "does not exist";
     HandsOutLayer in copy, by nodes l12_a_layer_is_not_handed_out_for_writing: "a layer for writing";
     AdmitsAnything in copy, by nodes c11_room_that_is_not_there_is_refused: "too much";
