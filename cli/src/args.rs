@@ -9,8 +9,8 @@ use mocker_core::backend::Driver;
 
 use crate::Program;
 use crate::commands::{
-    backends, commit, completions, conformance, convert, diff, du, history, images, init, inspect, logs,
-    pool, prune, ps, reclaim, rm, rollback, run, start, system, tag, tree,
+    backends, check, commit, completions, conformance, convert, diff, du, history, images, init, inspect,
+    logs, pool, prune, ps, reclaim, rm, rollback, run, start, system, tag, tree,
 };
 use crate::exit::{ENGINE_FAILED, FAILED};
 
@@ -101,6 +101,7 @@ pub(crate) enum Verb {
     Prune(prune::Args),
     System(system::Args),
     Convert(convert::Args),
+    Check(check::Args),
     Backends(backends::Args),
     Pool(pool::Args),
     Conformance(conformance::Args),
@@ -115,6 +116,8 @@ impl Verb {
     pub(crate) fn failure_status(&self) -> u8 {
         match self {
             Self::Run(_) | Self::Start(_) => ENGINE_FAILED,
+            // 1 says that something is wrong with the root.
+            Self::Check(_) => ENGINE_FAILED,
             _ => FAILED,
         }
     }

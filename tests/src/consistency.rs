@@ -37,5 +37,8 @@ impl Fixture {
             let free = file.is_ok_and(|file| file.try_lock().is_ok());
             assert!(!free || !self.root().join("leases").join(&lease).exists(), "lease {lease} is nobody's");
         }
+        // The program looks for the same, and for more: that every manifest is there, too.
+        let checked = self.mocker(&["check"]).run();
+        assert_eq!((checked.code, checked.out().as_str()), (0, ""), "{}", checked.err());
     }
 }

@@ -9,6 +9,7 @@ use crate::lane::Lane;
 pub(crate) mod background;
 mod btrfs_only;
 mod changes;
+mod check;
 mod cli;
 mod commit;
 mod crash;
@@ -44,6 +45,7 @@ pub fn areas() -> Vec<Area> {
         Area::new("commit", commit::cases()),
         Area::new("diff", diff::cases()),
         Area::new("declared", declared::cases()),
+        Area::new("check", check::cases()),
         Area::new("cli", cli::cases()),
         Area::new("crash", crash::cases()),
         Area::new("hostile", hostile::cases()),

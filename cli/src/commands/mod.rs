@@ -1,6 +1,7 @@
 //! The verbs, one file each: its options, and what it does with the engine.
 
 pub(crate) mod backends;
+pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod conformance;
@@ -52,6 +53,7 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
         Verb::System(verb) => verb.perform(args),
         Verb::Pool(verb) => verb.perform(args),
         Verb::Convert(verb) => verb.perform(args),
+        Verb::Check(verb) => verb.perform(args),
         Verb::Backends(verb) => verb.perform(args),
         Verb::Conformance(verb) => verb.perform(args),
         Verb::Completions(verb) => verb.perform(),
@@ -61,7 +63,11 @@ pub(crate) fn perform(args: &Args) -> Result<u8> {
 
 /// Opens the root.
 fn open(args: &Args, verb: &'static str) -> Result<Engine> {
+    complete(Engine::open(options(args, verb)?))
+}
+
+/// How to open the root.
+fn options(args: &Args, verb: &'static str) -> Result<Options> {
     let preferred = if verb == "init" { args.backend_for_new() } else { args.backend.clone() };
-    let options = Options { root: args.root_directory()?, drivers: args.drivers(), preferred, verb };
-    complete(Engine::open(options))
+    Ok(Options { root: args.root_directory()?, drivers: args.drivers(), preferred, verb })
 }

@@ -67,6 +67,11 @@ impl Engine {
         crash_point!("commit.after-commit-point");
         match recorded {
             Ok(mut created) => {
+                let mut changed = vec![created.image.as_str()];
+                if sealed.work != Some(plan.container.work) {
+                    changed.push(&plan.container.id);
+                }
+                self.keep_manifests(&changed);
                 created.notes.append(&mut plan.notes);
                 if plan.second.is_some() {
                     created.notes.extend(self.settle_after(plan.intent).await);

@@ -99,6 +99,7 @@ impl Engine {
             Err(error) => return self.give_up(intent, error).await,
         };
         crate::crash_point!("convert.after-commit-point");
+        self.keep_manifests(&[&created.image]);
         created.notes.extend(self.settle_after(intent).await);
         Ok(created)
     }

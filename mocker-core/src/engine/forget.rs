@@ -21,6 +21,7 @@ impl Engine {
             node::forget_backend(tx, name)?;
             Ok(held)
         })?;
+        self.keep_all_manifests();
         for id in &containers {
             self.remove_container_directory(id)?;
         }

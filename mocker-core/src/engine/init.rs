@@ -129,6 +129,7 @@ impl Engine {
             Err(error) => return self.give_up(intent, error).await,
         };
         crash_point!("init.after-commit-point");
+        self.keep_manifests(&[&created.image]);
         created.notes.extend(self.settle_after(intent).await);
         crash_point!("init.after-delete");
         Ok(created)

@@ -9,6 +9,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::store::journal::Actor;
 use crate::store::lease::Lease;
 use crate::store::{Durability, Store, container, image, node};
 
+mod check;
 mod command;
 mod commit;
 mod convert;
@@ -31,6 +33,7 @@ mod host_files;
 mod init;
 mod inspect;
 mod lineage;
+mod manifests;
 mod needs;
 mod pause;
 mod prune;
@@ -47,6 +50,7 @@ mod tag;
 #[cfg(test)]
 mod undeclared;
 
+pub use check::{CheckRequest, Code, Finding, Outcome, Report};
 pub use command::shown as shown_command;
 pub use diff::{Diff, DiffRequest, Side};
 pub use du::{
@@ -84,6 +88,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Engine {
     root: Root,
+    /// Keeps whoever exchanges the records away.
+    _in_use: File,
     store: Store,
     drivers: &'static [Driver],
     preferred: Option<&'static Driver>,
@@ -106,11 +112,20 @@ impl Engine {
             None => None,
             Some(name) => Some(find_driver(options.drivers, name)?),
         };
+        let engine = Self::open_as_it_is(&options, preferred)?;
+        engine.sweep().await?;
+        Ok(engine)
+    }
+
+    /// The same without the clean-up.
+    fn open_as_it_is(options: &Options, preferred: Option<&'static Driver>) -> Result<Self> {
         let root = Root::open(&options.root)?;
+        let in_use = root.hold(false)?;
         let store = Store::open(&root.database())
             .map_err(|error| error.context(format_args!("root '{}'", root.path().display())))?;
-        let engine = Self {
+        Ok(Self {
             root,
+            _in_use: in_use,
             store,
             drivers: options.drivers,
             preferred,
@@ -118,9 +133,7 @@ impl Engine {
             lease: OnceCell::new(),
             backends: RefCell::default(),
             deleted_on: RefCell::default(),
-        };
-        engine.sweep().await?;
-        Ok(engine)
+        })
     }
 
     /// The directory that holds everything, absolute.
@@ -177,9 +190,7 @@ impl Engine {
         if let Some(open) = self.backends.borrow().get(name) {
             return Ok(open.clone());
         }
-        let open = find_driver(self.drivers, name)?.open;
-        let root = self.root.path().to_owned();
-        let backend = blocking(move || open(&root)).await?;
+        let backend = open_backend(self.drivers, name, self.root.path()).await?;
         if !node::backends(self.store.read())?.iter().any(|known| known == name) {
             self.store.write(Durability::Flushed, |tx| node::know_backend(tx, name))?;
         }
@@ -230,6 +241,16 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+async fn open_backend(
+    drivers: &'static [Driver],
+    name: &str,
+    root: &std::path::Path,
+) -> Result<Arc<dyn SnapshotBackend>> {
+    let open = find_driver(drivers, name)?.open;
+    let root = root.to_owned();
+    blocking(move || open(&root)).await
 }
 
 fn find_driver(drivers: &'static [Driver], name: &str) -> Result<&'static Driver> {

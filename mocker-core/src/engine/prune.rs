@@ -5,6 +5,7 @@
 //! stays as it is where that would bring nothing back, because something that is
 //! kept stands on the same layers.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -107,9 +108,11 @@ impl Engine {
             // Whoever prunes may have no room left for that.
             Err(error) => (None, vec![format!("cannot say how much comes back: {error}")]),
         };
-        for name in node::backends(self.store.read())? {
-            for found in self.backend(&name).await?.list().await? {
-                pruned.strays += u32::from(!node::is_known(self.store.read(), found)?);
+        if !self.strays_are_spared()? {
+            for name in node::backends(self.store.read())? {
+                for found in self.backend(&name).await?.list().await? {
+                    pruned.strays += u32::from(!node::is_known(self.store.read(), found)?);
+                }
             }
         }
         Ok(pruned)
@@ -171,6 +174,8 @@ impl Engine {
             Ok((intent, plan.told(busy)))
         })?;
         crash_point!("prune.after-commit-point");
+        let images: BTreeSet<&str> = pruned.versions.iter().map(|gone| gone.image.as_str()).collect();
+        self.keep_manifests(&images.into_iter().collect::<Vec<_>>());
         notes.extend(self.settle_after(intent).await);
         crash_point!("prune.after-delete");
         for name in node::backends(self.store.read())? {

@@ -71,6 +71,7 @@ impl Engine {
             })
         })?;
         crash_point!("rollback.after-commit-point");
+        self.keep_manifests(&[&done.image]);
         Ok(done)
     }
 }

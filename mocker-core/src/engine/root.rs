@@ -1,13 +1,20 @@
 //! The directory that holds everything of one installation.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, TryLockError};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long whoever wants the root waits for others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+const STEP: Duration = Duration::from_millis(5);
 
 /// The paths below the root.
 #[derive(Debug, Clone)]
@@ -36,6 +43,33 @@ impl Root {
         Ok(root)
     }
 
+    /// Whether anything was ever recorded in a directory.
+    pub fn is_one(path: &Path) -> bool {
+        let database = Self { path: path.to_owned() }.database();
+        crate::store::manifest::rebuild::files(&database).iter().any(|file| file.exists())
+    }
+
+    /// Says for as long as the answer lives that somebody uses the root, or, with
+    /// `alone`, that nobody else may.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] where somebody else is there alone, or there at all.
+    pub fn hold(&self, alone: bool) -> Result<File> {
+        let failed = |error| Error::io(format_args!("cannot lock '{}'", self.path.display()), error);
+        let file = File::open(&self.path).map_err(failed)?;
+        let started = Instant::now();
+        loop {
+            let locked = if alone { file.try_lock() } else { file.try_lock_shared() };
+            match locked {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                // Whoever frees space in the background, or exchanges records, is done in a moment.
+                Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => std::thread::sleep(STEP),
+                Err(TryLockError::WouldBlock) => return Err(occupied(alone)),
+            }
+        }
+    }
+
     /// The root itself, absolute.
     pub fn path(&self) -> &Path {
         &self.path
@@ -60,6 +94,18 @@ impl Root {
     pub fn container(&self, id: &str) -> PathBuf {
         self.containers().join(id)
     }
+}
+
+fn occupied(alone: bool) -> Error {
+    let (what, hint) = if alone {
+        (
+            "other mocker processes are at work in this root, and its records cannot be exchanged",
+            "end them, running containers too, and try again",
+        )
+    } else {
+        ("'mocker check --repair' makes the records of this root anew", "try again when it is done")
+    };
+    Error::new(ErrorKind::Busy, what).with_hint(hint)
 }
 
 fn make_private_directory(path: &Path) -> Result<()> {

@@ -77,6 +77,9 @@ impl Engine {
             Err(error) => return complete(self.give_up(intent, error)),
         };
         crash_point!("run.after-commit-point");
+        if !new.auto_remove {
+            self.keep_manifests(&[&new.id]);
+        }
         let ended = self.perform(&mut new, ready);
         self.finish(&new, ended)
     }
@@ -110,6 +113,7 @@ impl Engine {
             if !ready.missing.is_empty() {
                 self.store
                     .write(Durability::Quick, |tx| container::set_leave_out(tx, &found.id, &ready.missing))?;
+                self.keep_manifests(&[&found.id]);
             }
             found.leave_out.clone_from(&ready.missing);
             Ok(ready)
@@ -283,7 +287,9 @@ impl Engine {
         let lease = this.lease.as_deref().unwrap_or_default();
         self.store.write(Durability::Flushed, |tx| {
             container::set_ended(tx, &this.id, lease, End { status, failure: failure.as_deref() }, now())
-        })
+        })?;
+        self.keep_manifests(&[&this.id]);
+        Ok(())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::image::CONTAINER_PREFIX;
-use crate::store::{Durability, container, journal, node, sql};
+use crate::image::{CONTAINER_PREFIX, IMAGE_PREFIX};
+use crate::store::{Durability, container, image, journal, node, sql};
 
 impl Engine {
     /// Deletes every pending or condemned node of an intent and the
@@ -43,11 +43,21 @@ impl Engine {
         let objects = self.objects_of(intent)?;
         self.thaw_of(&objects)?;
         let containers = objects.iter().filter_map(|object| object.strip_prefix("container "));
+        let mut gone = Vec::new();
         for id in containers.filter(|id| id.starts_with(CONTAINER_PREFIX)) {
             if !container::exists(self.store.read(), id)? {
                 self.remove_container_directory(id)?;
+                gone.push(id);
             }
         }
+        let images = objects.iter().filter_map(|object| object.strip_prefix("image "));
+        for id in images.filter(|id| id.starts_with(IMAGE_PREFIX)) {
+            if !image::exists(self.store.read(), id)? {
+                gone.push(id);
+            }
+        }
+        gone.retain(|id| self.store.manifests().has(id));
+        self.keep_manifests(&gone);
         self.store.write(Durability::Quick, |tx| {
             deleted.iter().try_for_each(|node| journal::forget(tx, *node))?;
             if failure.is_none() { journal::end(tx, intent) } else { Ok(()) }

@@ -16,6 +16,7 @@ use crate::mount::View;
 use crate::sandbox::{Cgroup, HASTY};
 use crate::store::container::{Container, End};
 use crate::store::lease::{Holder, Lease};
+use crate::store::manifest::rebuild::SPARED;
 use crate::store::{Durability, container, journal, node, now, sql};
 use crate::tree::leave_out;
 
@@ -28,9 +29,9 @@ impl Engine {
     /// # Errors
     /// Those of the backends and the store.
     pub(super) async fn sweep(&self) -> Result<()> {
-        let this_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| Error::io("cannot read the boot id", error))?;
-        let first = meta(self, "boot")?.as_deref() != Some(this_boot.trim());
+        let boot = self.store.boot()?;
+        let first = meta(self, "boot")?.as_deref() != Some(boot);
+        let mut somebody_died = false;
         // A process that died when all its work was done left nothing but the file.
         let mut tokens = list_names(&self.root.leases())?;
         tokens.extend(journal::leases(self.store.read())?);
@@ -41,10 +42,19 @@ impl Engine {
                 continue;
             }
             if let Holder::Dead(lease) = Lease::try_take(&self.root.leases(), &token)? {
+                somebody_died = true;
                 self.sweep_lease(&lease, first).await?;
             }
         }
-        if first { self.sweep_after_boot(this_boot.trim()).await } else { Ok(()) }
+        if first {
+            self.sweep_after_boot(boot).await?;
+        }
+        if first || somebody_died || !self.store.manifests().are_kept() {
+            // Whoever died may have come past its commit point, and no further; a power cut may take
+            // what was written last.
+            self.keep_all_manifests();
+        }
+        Ok(())
     }
 
     /// Cleans up after one dead process. Holding its lease keeps others away;
@@ -165,7 +175,8 @@ impl Engine {
     }
 
     async fn sweep_after_boot(&self, boot: &str) -> Result<()> {
-        for name in node::backends(self.store.read())? {
+        let spared = self.strays_are_spared()?;
+        for name in node::backends(self.store.read())?.into_iter().filter(|_| !spared) {
             crate::story!("first use since the boot: comparing backend {name} with the records");
             let opened = self.backend(&name).await;
             if opened.is_err() {
@@ -174,7 +185,8 @@ impl Engine {
             }
             self.delete_strays(&name).await?;
         }
-        for entry in list_names(&self.root.containers())? {
+        let directories = if spared { Vec::new() } else { list_names(&self.root.containers())? };
+        for entry in directories {
             // Whoever makes a container holds it first and records it later, so this is the order that
             // misses none.
             let held = journal::holder_of(self.store.read(), &format!("container {entry}"))?.is_some();
@@ -233,11 +245,20 @@ pub(super) fn end_process(container: &Container, patience: Duration) -> Result<(
 }
 
 impl Engine {
-    /// Deletes the nodes of a backend that no record knows of; answers how many
-    /// there were. The backend is looked at before the records, so that what is
+    /// Whether what no record knows may be what a damaged database held: then only
+    /// `check --repair` deletes it.
+    pub(super) fn strays_are_spared(&self) -> Result<bool> {
+        Ok(meta(self, SPARED)?.is_some())
+    }
+
+    /// Deletes the nodes of a backend that no record knows of, unless they are
+    /// spared; answers how many there were. The backend is looked at before the records, so that what is
     /// being made is known by then.
     pub(super) async fn delete_strays(&self, backend: &str) -> Result<u32> {
         let mut count = 0;
+        if self.strays_are_spared()? {
+            return Ok(0);
+        }
         for found in self.backend(backend).await?.list().await? {
             match self.delete_stray(backend, found).await {
                 Ok(was_one) => count += u32::from(was_one),
@@ -250,7 +271,7 @@ impl Engine {
     /// Deletes a node that nobody knows. It is made ours first, in one step
     /// with the look whether it is known: a power cut takes back numbers too,
     /// and somebody may be given this one at any moment.
-    async fn delete_stray(&self, backend: &str, found: NodeId) -> Result<bool> {
+    pub(super) async fn delete_stray(&self, backend: &str, found: NodeId) -> Result<bool> {
         let actor = self.actor()?;
         let intent = self.store.write(Durability::Quick, |tx| {
             if node::is_known(tx, found)? {
@@ -280,7 +301,7 @@ fn meta(engine: &Engine, key: &str) -> Result<Option<String>> {
         .map_err(sql)
 }
 
-fn list_names(directory: &std::path::Path) -> Result<Vec<String>> {
+pub(super) fn list_names(directory: &std::path::Path) -> Result<Vec<String>> {
     let describe = |error| Error::io(format_args!("cannot list '{}'", directory.display()), error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(describe)? {

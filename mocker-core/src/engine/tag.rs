@@ -26,7 +26,7 @@ impl Engine {
         let name: Reference = target.parse()?;
         let fresh = fresh_image_id()?;
         let actor = self.actor()?;
-        self.store.write(Durability::Flushed, |tx| {
+        let tagged = self.store.write(Durability::Flushed, |tx| {
             let from = image::find(tx, source)?;
             let target = Target::for_name(tx, Some(&name), &fresh)?;
             target.check_backend(&from.backend)?;
@@ -74,6 +74,8 @@ impl Engine {
                     message: None,
                 },
             )
-        })
+        })?;
+        self.keep_manifests(&[&tagged.image]);
+        Ok(tagged)
     }
 }

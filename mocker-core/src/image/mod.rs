@@ -9,6 +9,6 @@ pub use change::apply_change;
 pub use config::Config;
 pub use name::{
     CONTAINER_PREFIX, IMAGE_PREFIX, Reference, check_container_name, escaped, fresh_container_id,
-    fresh_image_id, is_obeyed, printable,
+    fresh_image_id, is_id, is_obeyed, printable,
 };
 pub use selector::{Selector, refuse_version, version_number};

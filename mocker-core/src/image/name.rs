@@ -34,6 +34,13 @@ fn fresh_id(prefix: &str) -> Result<String> {
     Ok(prefix.chars().chain(digits).collect())
 }
 
+/// Whether a text is an id of that sort, written out.
+pub fn is_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        digits.len() == ID_DIGITS && digits.bytes().all(|digit| ALPHABET.contains(&digit))
+    })
+}
+
 /// Makes a fresh image id, such as `img_4x7k02m9q1tz`.
 ///
 /// # Errors

@@ -161,6 +161,20 @@ pub fn find(connection: &Connection, text: &str) -> Result<Image> {
     })
 }
 
+/// Whether an image of this id exists.
+///
+/// # Errors
+/// Those of the database.
+pub fn exists(connection: &Connection, id: &str) -> Result<bool> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT 1 FROM image WHERE id = ?1")
+        .map_err(sql)?
+        .query_row([id], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    Ok(found.is_some())
+}
+
 /// The image of this name, if there is one.
 ///
 /// # Errors

@@ -85,6 +85,25 @@ impl Lease {
         }
     }
 
+    /// Whether nobody who lives has the lease `token`; changes nothing. Only for
+    /// leases that were held once.
+    ///
+    /// # Errors
+    /// Those of opening and locking the file.
+    pub fn is_free(leases: &Path, token: &str) -> Result<bool> {
+        match File::open(leases.join(token)) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => Ok(true),
+                Err(TryLockError::WouldBlock) => Ok(false),
+                Err(TryLockError::Error(error)) => {
+                    Err(Error::io(format_args!("cannot look at lease {token}"), error))
+                }
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(Error::io(format_args!("cannot open lease {token}"), error)),
+        }
+    }
+
     /// Waits until whoever holds the lease `token` is gone. At once where
     /// there is no such lease.
     ///

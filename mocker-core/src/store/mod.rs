@@ -9,26 +9,33 @@
 //! The functions in [`container`], [`image`], [`version`], [`journal`] and
 //! [`node`] take a connection, or a transaction where they must be part of one.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, config::DbConfig};
 use rustix::fs::IFlags;
 
-use crate::error::{DEVICE, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::manifest::Manifests;
 
 mod ballast;
 pub mod container;
+mod failure;
 pub mod image;
 pub mod journal;
 pub mod lease;
+pub mod manifest;
 pub mod node;
 mod schema;
 pub mod survey;
 pub mod version;
+
+use failure::{is_busy, lost};
+
+pub(crate) use failure::sql;
 
 /// How long a writer waits for the others. Each holds the lock for about a
 /// millisecond, so this is only met when something is badly wrong.
@@ -59,7 +66,14 @@ pub struct Store {
     root: PathBuf,
     /// What the connection has been told last; telling it costs a statement.
     told: Cell<Option<Durability>>,
+    /// The last transaction of ours that is on the disk, as [`Store::serial`] counts.
+    flushed: Cell<u64>,
+    /// What this boot of the machine is called, once that was asked for.
+    boot: OnceCell<String>,
 }
+
+/// The key in `meta` under which transactions are counted.
+const SERIAL: &str = "serial";
 
 impl Store {
     /// Opens the database at `path`, making it where there is none.
@@ -67,10 +81,29 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::ReadOnly`] or [`ErrorKind::PermissionDenied`] where the
     /// root cannot be written, [`ErrorKind::Corrupt`] where the file is no
-    /// database, [`ErrorKind::Unsupported`] where a newer program made it.
+    /// database, or is gone or lacks something that was in it,
+    /// [`ErrorKind::Unsupported`] where a newer program made it.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_beside(path, Some(&Manifests::at(path.parent().unwrap_or(Path::new("/")))))
+    }
+
+    /// Makes a database at `path`, where there is none, that is to take the place of
+    /// another.
+    pub(crate) fn make(path: &Path) -> Result<Self> {
+        Self::open_beside(path, None)
+    }
+
+    fn open_beside(path: &Path, manifests: Option<&Manifests>) -> Result<Self> {
+        let root = path.parent().unwrap_or(Path::new("/")).to_owned();
+        // In this order: whoever makes a database makes the manifests after it.
+        let used_before = manifests.is_some_and(Manifests::exist);
+        let witness = manifests.and_then(Manifests::witness);
+        let boot = OnceCell::new();
         let open = || -> Result<Connection> {
             if !path.exists() {
+                if used_before {
+                    return Err(lost(format_args!("'{}' is gone", path.display())));
+                }
                 prepare_files(path)?;
             }
             let mut connection = Connection::open(path).map_err(sql)?;
@@ -87,14 +120,72 @@ impl Store {
             // The last process to close would otherwise fold the log back, with two flushes, at the
             // end of nearly every command.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
-            schema::prepare(&mut connection)?;
+            schema::prepare(&mut connection, used_before)?;
+            if let Some(witness) = &witness
+                && witness.misses(serial(&connection)?, this_boot(&boot)?)
+            {
+                return Err(lost("what was recorded last is missing"));
+            }
+            if let Some(manifests) = manifests
+                && !used_before
+            {
+                manifests.make_directory()?;
+            }
             Ok(connection)
         };
-        let root = path.parent().unwrap_or(Path::new("/")).to_owned();
         match ballast::with_reserve(&root, open) {
-            Ok(connection) => Ok(Self { connection, root, told: Cell::new(None) }),
+            Ok(connection) => {
+                Ok(Self { connection, root, told: Cell::new(None), flushed: Cell::default(), boot })
+            }
             Err(error) => Err(error.context("cannot open the store")),
         }
+    }
+
+    /// The manifests beside the database.
+    pub fn manifests(&self) -> Manifests {
+        Manifests::at(&self.root)
+    }
+
+    /// How many transactions there have been.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn serial(&self) -> Result<u64> {
+        serial(&self.connection)
+    }
+
+    /// The same, and the greatest number of a node that was given out.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn progress(&self) -> Result<(u64, u64)> {
+        Ok((self.serial()?, node::greatest(&self.connection)?))
+    }
+
+    /// Folds the log back into the database and closes it: one file is left.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn close(self) -> Result<()> {
+        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        if checkpoint.map_err(sql)? {
+            return Err(Error::new(ErrorKind::Busy, "somebody else uses the database that is being made"));
+        }
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(sql)?;
+        self.connection.close().map_err(|(_, error)| sql(error))
+    }
+
+    /// What this boot of the machine is called.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    pub fn boot(&self) -> Result<&str> {
+        this_boot(&self.boot)
+    }
+
+    /// The last transaction of ours that is on the disk.
+    pub fn flushed(&self) -> u64 {
+        self.flushed.get()
     }
 
     /// The connection, for reading.
@@ -160,16 +251,59 @@ impl Store {
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(sql)?;
         let value = change(&transaction)?;
+        let serial = count(&transaction)?;
         transaction.commit().map_err(sql)?;
+        if durability == Durability::Flushed {
+            self.flushed.set(serial);
+        }
         Ok(value)
     }
+}
+
+/// Counts a transaction; answers its number.
+fn count(tx: &Transaction<'_>) -> Result<u64> {
+    tx.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, '1') \
+         ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING CAST(value AS INTEGER)",
+    )
+    .map_err(sql)?
+    .query_row([SERIAL], |row| row.get(0))
+    .map_err(sql)
+}
+
+fn serial(connection: &Connection) -> Result<u64> {
+    let found: Option<u64> = connection
+        .prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1")
+        .map_err(sql)?
+        .query_row([SERIAL], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    Ok(found.unwrap_or(0))
+}
+
+fn this_boot(known: &OnceCell<String>) -> Result<&str> {
+    if let Some(boot) = known.get() {
+        return Ok(boot);
+    }
+    let boot = boot_id()?;
+    Ok(known.get_or_init(|| boot))
+}
+
+/// What this boot of the machine is called.
+///
+/// # Errors
+/// Those of reading `/proc`.
+pub fn boot_id() -> Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .map_err(|error| Error::io("cannot read the boot id", error))
 }
 
 /// Makes the files of a new database, so that SQLite finds them empty. Where the
 /// file system copies on write they are exempt from that: a page of the shared
 /// index that is mapped could not be written to on a full one, which ends the
 /// process by a signal.
-fn prepare_files(path: &Path) -> Result<()> {
+pub(crate) fn prepare_files(path: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -208,52 +342,6 @@ fn enable_wal(connection: &Connection) -> Result<()> {
         }
     }
 }
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-    )
-}
-
-/// Translates a database error, so that no user meets SQLite's own words alone.
-pub(crate) fn sql(error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode;
-    let (kind, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
-            ErrorKind::Busy,
-            "another mocker process holds the records for very long; try again when it is done",
-        ),
-        Some(ErrorCode::ReadOnly) => {
-            (ErrorKind::ReadOnly, "the root must be writable; choose another one with --root")
-        }
-        Some(ErrorCode::DiskFull) => (ErrorKind::NoSpace, FULL),
-        // The index that processes share cannot grow.
-        Some(ErrorCode::SystemIoFailure)
-            if error
-                .sqlite_error()
-                .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
-        {
-            (ErrorKind::NoSpace, FULL)
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            (ErrorKind::PermissionDenied, "the root must be writable by you; choose another one with --root")
-        }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            (ErrorKind::Corrupt, "restore mocker.db from a backup, or move the root aside and start anew")
-        }
-        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, DEVICE),
-        _ => (ErrorKind::Io, "this should not happen; please report it"),
-    };
-    let what = match kind {
-        // SQLite's own words, "database is locked", say nothing to a user.
-        ErrorKind::Busy => "they are in use".to_owned(),
-        _ => error.to_string(),
-    };
-    Error::new(kind, format!("cannot use the records of the root: {what}")).with_hint(hint).with_source(error)
-}
-
-const FULL: &str = "the file system of the root is full: free some space there";
 
 /// Nanoseconds since the epoch.
 pub fn now() -> i64 {

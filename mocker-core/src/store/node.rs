@@ -23,6 +23,20 @@ pub fn allocate(tx: &Transaction<'_>, intent: i64, backend: &str) -> Result<Node
     Ok(node)
 }
 
+/// The greatest number that was ever given out.
+///
+/// # Errors
+/// Those of the database.
+pub fn greatest(connection: &Connection) -> Result<u64> {
+    let found: Option<u64> = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'node'")
+        .map_err(sql)?
+        .query_row([], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    Ok(found.unwrap_or(0))
+}
+
 /// Records a node that was found and that no record knows, to be deleted by the
 /// intent.
 ///
@@ -123,6 +137,21 @@ pub fn condemn_unreferenced(tx: &Transaction<'_>, intent: i64, backend: &str, la
         rows.collect::<Result<_, _>>().map_err(sql)?
     };
     unneeded.into_iter().try_for_each(|node| condemn(tx, intent, NodeId(node)))
+}
+
+/// Whether a version, a container or an intent names this node.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_needed(connection: &Connection, node: NodeId) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT ?1 IN (SELECT layer FROM version WHERE layer IS NOT NULL UNION SELECT base FROM container \
+             UNION SELECT work FROM container UNION SELECT node FROM intent_node)",
+        )
+        .map_err(sql)?
+        .query_row([node.0], |row| row.get(0))
+        .map_err(sql)
 }
 
 /// The chain that ends in `tip`, as far as its layers still exist.

@@ -3,10 +3,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::sql;
+use crate::store::{lost, sql};
 
 /// The schema that this program writes, as `PRAGMA user_version` has it.
 const VERSION: i64 = 3;
+
+/// The same for manifests.
+pub(super) const FORMAT: u64 = VERSION.unsigned_abs();
 
 /// What makes an older schema the next one, from 1 on.
 const STEPS: [&str; 2] = [
@@ -118,8 +121,9 @@ CREATE TABLE intent_node (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Makes the tables where there are none; refuses a database from the future.
-pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
+/// Makes the tables where there are none; refuses a database from the future,
+/// and an empty one where there has been another.
+pub(super) fn prepare(connection: &mut Connection, used_before: bool) -> Result<()> {
     let found = version(connection)?;
     if found == VERSION {
         return Ok(());
@@ -128,6 +132,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
     match version(&transaction)? {
         VERSION => return Ok(()),
+        0 if used_before => return Err(lost("the database is empty")),
         0 => transaction.execute_batch(TABLES).map_err(sql)?,
         older @ 1..VERSION => {
             let done = usize::try_from(older - 1).unwrap_or(0);
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn a_store_of_the_first_format_becomes_one_of_this() {
         let mut fresh = Connection::open_in_memory().unwrap();
-        prepare(&mut fresh).unwrap();
+        prepare(&mut fresh, false).unwrap();
         let first = {
             let without = TABLES.lines().filter(|line| !line.trim_start().starts_with("origin "));
             without.collect::<Vec<_>>().join("\n").replace("pid_start INTEGER,", "pid_start INTEGER")
@@ -193,15 +198,15 @@ mod tests {
                  ('ps_2', 'img_gone', 1, 'x', 6, 5, '{}', x'00', '', '', 0, 0);",
         )
         .unwrap();
-        prepare(&mut old).unwrap();
+        prepare(&mut old, true).unwrap();
         assert_eq!(shape(&old), shape(&fresh));
         let origin = |id: &str| -> u64 {
             old.query_row("SELECT origin FROM container WHERE id = ?1", [id], |row| row.get(0)).unwrap()
         };
         assert_eq!((origin("ps_1"), origin("ps_2")), (3, 5));
-        prepare(&mut old).unwrap();
+        prepare(&mut old, true).unwrap();
         old.pragma_update(None, "user_version", VERSION + 1).unwrap();
-        assert_eq!(prepare(&mut old).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(prepare(&mut old, true).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     /// What a program of format 1 left: an image of three versions, the second
@@ -238,7 +243,7 @@ mod tests {
         let broken = store.read().query_row("PRAGMA foreign_key_check", [], |_| Ok(()));
         assert_eq!(broken, Err(rusqlite::Error::QueryReturnedNoRows));
         // It is as if it had been made today.
-        let fresh = Store::open(&folder.path().join("fresh.db")).unwrap();
+        let fresh = Store::make(&folder.path().join("fresh.db")).unwrap();
         assert_eq!(shape(store.read()), shape(fresh.read()));
         drop(store);
         Store::open(&folder.path().join("mocker.db")).unwrap();

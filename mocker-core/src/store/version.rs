@@ -165,6 +165,26 @@ fn present(connection: &Connection, image: &str) -> Result<Vec<u32>> {
     rows.collect::<Result<_, _>>().map_err(sql)
 }
 
+/// Removes one version. The caller sees to what its image is then.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete(tx: &Transaction<'_>, image: &str, number: u32) -> Result<()> {
+    tx.prepare_cached("DELETE FROM version WHERE image = ?1 AND number = ?2")
+        .map_err(sql)?
+        .execute(params![image, number])
+        .map_err(sql)?;
+    Ok(())
+}
+
+/// Whether an image has any version whose tree is there.
+///
+/// # Errors
+/// Those of the database.
+pub fn any_present(connection: &Connection, image: &str) -> Result<bool> {
+    Ok(!present(connection, image)?.is_empty())
+}
+
 /// The error for a version that an image never had.
 pub(super) fn missing(connection: &Connection, image: &str, called: &str, number: u32) -> Result<Error> {
     let found = Error::new(ErrorKind::NotFound, format!("image {called} has no version {number}"));

@@ -136,14 +136,14 @@ pub static ENTRIES: &[Entry] = entries! {
     R5 Btrfs "no qgroup left; file-system-wide quota state never changed by us" from "moby/moby#29325" "moby/moby#34593" "docker/for-linux#78";
     R6 Core "free space returns to baseline ±ε after rm (and after asynchronous clean-up finishes); time to return reported" from "moby/moby#27653" "moby/moby#17839";
     R7 Core "1000 create/run/rm cycles: no extra mounts, subvolumes, directories, loop devices, cgroups" from "moby/moby#38207";
-    R8 Core "`check` finds every planted orphan and every planted hole; `gc` removes only unreferenced ones" from "moby/moby#9939" waits "mocker check";
+    R8 Core "`check` finds every planted orphan and every planted hole; `gc` removes only unreferenced ones" from "moby/moby#9939";
     R9 Fault "rm works on a 100 % full file system" from "podman-container-tools/podman#25317" "podman-container-tools/podman#13967";
     R10 Core "rm −f of a running container kills everything and removes its cgroup";
     R11 Core "async removal: id free at once, space later, survives restart";
 
     K1 Fault "kill −9 at every step of prepare, commit, remove, import, squash: reopen shows old or new state" from "containers/storage#1136" "containers/storage#1148" "podman-container-tools/podman#9588";
     K2 Fault "power cut (block-level replay) after commit returned: no zero-length or missing files" from "containerd/containerd#5854" "containerd/containerd#10457" "containerd/containerd#14164" "podman-container-tools/podman#8005";
-    K3 Fault "truncated/corrupted metadata: explicit error, repair rebuilds from disk" from "containers/storage#920" "moby/moby#42978" waits "mocker check --repair";
+    K3 Fault "truncated/corrupted metadata: explicit error, repair rebuilds from disk" from "containers/storage#920" "moby/moby#42978";
     K4 Core "reboot simulated (all mounts gone): store usable, mounts re-made on demand" from "containerd/stargz-snapshotter#134";
     K5 Fault "damaged layer + re-import heals it" from "containerd/containerd#8973" waits "mocker pull";
 

@@ -14,6 +14,7 @@ use crate::suites::{background, processes};
 
 mod again;
 mod boot;
+mod check;
 mod commit;
 mod copied;
 mod diff;
@@ -42,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
         twice::cases,
         boot::cases,
         again::cases,
+        check::cases,
     ];
     std::iter::once(listed).chain(parts.into_iter().flat_map(|part| part())).collect()
 }
@@ -100,6 +102,17 @@ fn next_command(fixture: &Fixture, left: &Left) {
     cleaning.end_within(CLEAN_UP).ok();
     no_process_is_left(left);
     fixture.assert_consistent();
+}
+
+/// Kills a commit after it has begun; answers its process.
+#[track_caller]
+pub(crate) fn die_at_commit(fixture: &Fixture, words: &[&str]) -> u32 {
+    let job =
+        background::start(background::mocker(fixture, words).env("MOCKER_CRASH_AT", "commit.after-snapshot"));
+    let pid = job.pid();
+    let ended = job.end();
+    assert_eq!(ended.signal, Some(9), "{ended:?}");
+    pid
 }
 
 #[track_caller]

@@ -71,7 +71,10 @@ fn conformance_tells_programs_what_came_of_each_case(fixture: &Fixture) {
 fn conformance_says_what_a_case_waits_for(fixture: &Fixture) {
     let words = ["--backend", fixture.lane().backend(), "conformance", "--filter", "d1"];
     let said = fixture.ok(&words);
-    assert!(said.contains("waiting for mocker diff: D1\n") && said.contains("0 passed, 0 failed"), "{said}");
+    assert!(
+        said.contains("waiting for mocker export and import: T1\n") && said.contains("0 passed, 0 failed"),
+        "{said}"
+    );
 }
 
 fn conformance_refuses_what_it_cannot_run(fixture: &Fixture) {

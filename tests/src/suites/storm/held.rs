@@ -133,6 +133,10 @@ fn just_starting(fixture: &Fixture) {
         let words = ["run", "--name", "work", "base", "true"];
         let mut job = background::start(&mut background::mocker(fixture, &words));
         while !prepared() && !job.has_ended() {}
+        if job.has_ended() {
+            fixture.ok(&["rm", "work"]);
+            continue;
+        }
         job.signal(Signal::STOP);
         wait_until("the command stands still or is done", || job.has_ended() || is_stopped(&job));
         let status = fixture.ok(&["ps", "--format", "json"]);

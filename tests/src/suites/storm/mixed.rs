@@ -149,7 +149,7 @@ impl<'a> Worker<'a> {
         let number = self.below(SHARED);
         let (image, guest) = (format!("shared{number}"), format!("guest{number}"));
         let (source, own) = (self.source, self.image.clone());
-        let actions: [&[&str]; 12] = [
+        let actions: [&[&str]; 13] = [
             &["init", "--name", &image, source],
             &["run", "--name", &guest, &image, "sh", "-c", "echo guest > /guest"],
             &["run", "--rm", &image, "true"],
@@ -162,6 +162,8 @@ impl<'a> Worker<'a> {
             &["diff", &image],
             &["ps"],
             &["images"],
+            // What the others are at is nothing that is wrong.
+            &["check"],
         ];
         let words = actions[self.below(actions.len())];
         let ended = self.run(words);
