@@ -39,9 +39,10 @@ const EDITS: [&str; 10] = [
 ];
 
 /// An image `base` of two versions and one `other` that stands on it, and ten
-/// containers with what the two have in common and their own.
-fn ten_containers(fixture: &Fixture) {
-    image_of_its_own(fixture, "base", 12);
+/// containers with what the two have in common and their own. The image has so many
+/// files.
+fn ten_containers(fixture: &Fixture, files: usize) {
+    image_of_its_own(fixture, "base", files);
     for (number, edit) in EDITS.iter().enumerate() {
         let name = format!("c{number}");
         let image = match number {
@@ -75,13 +76,14 @@ fn held(du: &Value) -> u64 {
 
 fn a1_ten_containers_with_overlaps_hold_what_the_file_system_charges(fixture: &Fixture) {
     let before = first_use(fixture);
-    ten_containers(fixture);
+    ten_containers(fixture, 40);
     let told = du(fixture);
     let charged = used(fixture) - before;
     let exact = fixture.capabilities().usage_exact;
     assert_eq!(told["backends"][0]["exact"], exact);
     if exact {
-        agree("all that is held", held(&told), charged);
+        let off = held(&told).abs_diff(charged);
+        assert!(off <= charged / 100, "{} bytes are said, and it is {charged}", held(&told));
     } else {
         assert!(held(&told) + (256 << 10) >= charged, "{} bytes are said, and it is {charged}", held(&told));
     }
@@ -110,7 +112,7 @@ fn a1_ten_containers_with_overlaps_hold_what_the_file_system_charges(fixture: &F
 
 fn a1_what_comes_back_is_what_du_says(fixture: &Fixture) {
     first_use(fixture);
-    ten_containers(fixture);
+    ten_containers(fixture, 12);
     let exact = fixture.capabilities().usage_exact;
     // In this order what the containers pin comes back with the last of them.
     for (list, name) in [
