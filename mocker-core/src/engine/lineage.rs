@@ -57,8 +57,11 @@ pub struct VersionStep {
     pub message: Option<String>,
     /// The node of its topmost layer.
     pub layer: Option<u64>,
-    /// What it comes from; `None` for a tree that came from outside.
+    /// What it comes from; `None` for a tree that came from outside, and for one
+    /// of which nothing is left that it came from.
     pub from: Option<Parent>,
+    /// Whether the latter is so.
+    pub orphan: bool,
 }
 
 /// A version that something comes from.
@@ -146,7 +149,7 @@ impl Engine {
 
 /// Which version stands on which.
 struct Descent {
-    /// The layer beneath each layer.
+    /// The layer that each layer was made over; that may be gone.
     beneath: HashMap<LayerId, Option<LayerId>>,
     /// The first version that had a layer on top.
     first: HashMap<LayerId, (String, u32)>,
@@ -166,6 +169,8 @@ impl Descent {
     }
 
     fn step(&self, image: &str, version: &Version) -> VersionStep {
+        let from = version.layer.and_then(|layer| self.parent(image, version.number, layer));
+        let was_made_over = |layer| self.beneath.get(&layer).copied().flatten().is_some();
         VersionStep {
             version: version.number,
             current: false,
@@ -174,7 +179,8 @@ impl Descent {
             created_by: version.created_by.clone(),
             message: version.message.clone(),
             layer: version.layer.map(|layer| layer.0.0),
-            from: version.layer.and_then(|layer| self.parent(image, version.number, layer)),
+            orphan: from.is_none() && version.layer.is_some_and(was_made_over),
+            from,
         }
     }
 
@@ -306,5 +312,15 @@ mod tests {
         assert_eq!(descent.of_container("a", 2, Some(layer(2))), from("a", 1, false));
         assert_eq!(descent.of_container("gone", 7, None), None);
         assert_eq!(descent.step("a", &versions[1].1).from, None, "a pruned version stands on nothing");
+    }
+
+    #[test]
+    fn what_came_from_outside_is_told_from_what_lost_all_that_it_came_from() {
+        let versions = [version("a", 1, Some(1), 1), version("a", 2, Some(2), 2)];
+        let gone = Descent::new(&versions[1..], [(layer(2), Some(layer(1)))].into());
+        let step = gone.step("a", &versions[1].1);
+        assert_eq!((step.from, step.orphan), (None, true));
+        let step = descent(&versions).step("a", &versions[0].1);
+        assert_eq!((step.from, step.orphan), (None, false));
     }
 }

@@ -171,17 +171,13 @@ pub fn chain(connection: &Connection, tip: LayerId) -> Result<Chain> {
     Ok(Chain::new(layers.into_iter().map(|id| LayerId(NodeId(id))).collect()))
 }
 
-/// All layers, each with the one beneath it, where that still exists.
+/// All layers, each with the one that it was made over, which may be gone.
 ///
 /// # Errors
 /// Those of the database.
 pub fn parents(connection: &Connection) -> Result<HashMap<LayerId, Option<LayerId>>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT node.id, beneath.id FROM node LEFT JOIN node AS beneath \
-             ON beneath.id = node.parent AND beneath.role = 'layer' WHERE node.role = 'layer'",
-        )
-        .map_err(sql)?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, parent FROM node WHERE role = 'layer'").map_err(sql)?;
     let layer = |node| LayerId(NodeId(node));
     let rows = statement
         .query_map([], |row| Ok((layer(row.get(0)?), row.get::<_, Option<u64>>(1)?.map(layer))))

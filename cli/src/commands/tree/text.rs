@@ -82,6 +82,7 @@ impl<'a> Plan<'a> {
             Some(from) if Some((from.image.as_str(), from.version)) != before => {
                 format!("from {}", self.names.parent(from))
             }
+            None if version.orphan => "what it came from is gone".to_owned(),
             // The first one of a line came from outside anyway.
             None if before.is_some() && !version.pruned => "from outside".to_owned(),
             _ => String::new(),

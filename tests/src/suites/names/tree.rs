@@ -173,7 +173,9 @@ fn l6_what_is_left_hangs_on_the_nearest_ancestor_that_is_left(fixture: &Fixture)
         Layers::Delta => "great@1",
     };
     assert_eq!(left, expected(&[("great@1", "-"), ("child@1", child), ("of-grand", "great@1")]));
-    assert!(fixture.ok(&["tree"]).contains("of-grand"));
+    let drawn = fixture.ok(&["tree"]);
+    assert!(drawn.contains("of-grand"), "{drawn}");
+    assert_eq!(drawn.contains("what it came from is gone"), child == "-", "{drawn}");
 }
 
 fn a_tree_is_drawn_for_people(fixture: &Fixture) {
