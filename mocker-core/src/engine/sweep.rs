@@ -49,7 +49,7 @@ impl Engine {
         if first {
             self.sweep_after_boot(boot).await?;
         }
-        if first || somebody_died || !self.store.manifests().are_kept() {
+        if first || somebody_died || !self.store.has_manifests() {
             // Whoever died may have come past its commit point, and no further; a power cut may take
             // what was written last.
             self.keep_all_manifests();

@@ -68,6 +68,8 @@ pub struct Store {
     told: Cell<Option<Durability>>,
     /// The last transaction of ours that is on the disk, as [`Store::serial`] counts.
     flushed: Cell<u64>,
+    /// Whether the manifests were kept when it was opened.
+    kept: bool,
     /// What this boot of the machine is called, once that was asked for.
     boot: OnceCell<String>,
 }
@@ -98,6 +100,7 @@ impl Store {
         // In this order: whoever makes a database makes the manifests after it.
         let used_before = manifests.is_some_and(Manifests::exist);
         let witness = manifests.and_then(Manifests::witness);
+        let kept = witness.as_ref().is_some_and(|witness| witness.format == schema::FORMAT);
         let boot = OnceCell::new();
         let open = || -> Result<Connection> {
             if !path.exists() {
@@ -135,10 +138,16 @@ impl Store {
         };
         match ballast::with_reserve(&root, open) {
             Ok(connection) => {
-                Ok(Self { connection, root, told: Cell::new(None), flushed: Cell::default(), boot })
+                Ok(Self { connection, root, told: Cell::new(None), flushed: Cell::default(), kept, boot })
             }
             Err(error) => Err(error.context("cannot open the store")),
         }
+    }
+
+    /// Whether somebody has seen to it, before this was opened, that everything has
+    /// a manifest in the format of this program.
+    pub fn has_manifests(&self) -> bool {
+        self.kept
     }
 
     /// The manifests beside the database.

@@ -83,11 +83,6 @@ impl Manifests {
         self.directory.join(id).exists()
     }
 
-    /// Whether somebody has seen to it that all of them are here.
-    pub fn are_kept(&self) -> bool {
-        self.witness().is_some_and(|witness| witness.format == FORMAT)
-    }
-
     fn lock(&self) -> Result<File> {
         let lock = || File::open(&self.directory).and_then(|file| file.lock().map(|()| file));
         lock().map_err(|error| Error::io(format_args!("cannot lock '{}'", self.directory.display()), error))
@@ -221,8 +216,10 @@ impl Manifests {
 
     fn write_witness(&self, store: &Store) -> Result<()> {
         let (serial, node) = store.progress()?;
-        let before = self.witness().unwrap_or_default();
-        let flushed = store.flushed().max(before.flushed).min(serial);
+        let flushed = match store.flushed() {
+            ours if ours == serial => ours,
+            ours => self.witness().map_or(ours, |before| ours.max(before.flushed)).min(serial),
+        };
         let now = Witness { serial, flushed, node, format: FORMAT, boot: store.boot()?.to_owned() };
         now.write(&self.directory.join(NEWEST))
     }
