@@ -19,7 +19,8 @@ macro_rules! seeds {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    seeds![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+    // Not 3: over an overlay more than half of its edits are refused.
+    seeds![1, 2, 21, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
 }
 
 fn play<const SEED: u64>(fixture: &Fixture) {
