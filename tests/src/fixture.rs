@@ -301,14 +301,14 @@ impl Fixture {
             .collect();
         let processes = leaks::processes_in(&trees);
         for view in self.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            crate::site::run(Command::new("umount").arg(view))?;
+            crate::site::unmount(view)?;
         }
         let pool = self.root.join("btrfs");
         let mut mounts = leaks::mounts_below(&self.directory);
         // Its pool stays mounted between commands; anything else is a leak.
         if let Some(place) = mounts.iter().position(|mount| *mount == pool) {
             mounts.remove(place);
-            crate::site::run(Command::new("umount").arg(&pool))?;
+            crate::site::unmount(&pool)?;
         }
         let devices = leaks::loop_devices_below(&self.directory);
         if !(processes.is_empty() && mounts.is_empty() && devices.is_empty()) {

@@ -97,7 +97,7 @@ impl Drop for Site {
         let started = Instant::now();
         // It is not mounted where making it failed.
         while !leaks::mounts_below(&self.mount).is_empty()
-            && let Err(why) = run(Command::new("umount").arg(&self.mount))
+            && let Err(why) = unmount(&self.mount)
         {
             if started.elapsed() > PATIENCE {
                 complain(&why);
@@ -115,6 +115,23 @@ impl Drop for Site {
 #[expect(clippy::print_stderr, reason = "the last word of a test program, after its results")]
 fn complain(why: &str) {
     eprintln!("a test file system stays: {why}");
+}
+
+/// Unmounts. Whatever another thread starts has every descriptor of this process
+/// for a moment, and the mount is in use then.
+///
+/// # Errors
+/// It is in use for longer.
+pub(crate) fn unmount(mount: &Path) -> Result<(), String> {
+    let started = Instant::now();
+    loop {
+        match run(Command::new("umount").arg(mount)) {
+            Err(why) if why.contains("busy") && started.elapsed() < Duration::from_secs(2) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Runs a program of the system; answers what it said where it failed.

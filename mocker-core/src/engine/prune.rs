@@ -181,6 +181,10 @@ impl Engine {
         for name in node::backends(self.store.read())? {
             pruned.strays += self.delete_strays(&name).await?;
         }
+        if !self.strays_are_spared()? {
+            // What no record knows goes here too.
+            self.keep_all_manifests();
+        }
         pruned.containers = containers;
         pruned.bytes = before.bytes;
         pruned.notes.extend(notes);
