@@ -76,7 +76,9 @@ fn held(du: &Value) -> u64 {
 
 fn a1_ten_containers_with_overlaps_hold_what_the_file_system_charges(fixture: &Fixture) {
     let before = first_use(fixture);
-    ten_containers(fixture, 40);
+    // What the trees of the file system itself take, some 600 KB, is nobody's and is not told: there must be
+    // so much data that it stays below the hundredth.
+    ten_containers(fixture, 100);
     let told = du(fixture);
     let charged = used(fixture) - before;
     let exact = fixture.capabilities().usage_exact;
