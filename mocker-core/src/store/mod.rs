@@ -103,11 +103,17 @@ impl Store {
         let kept = witness.as_ref().is_some_and(|witness| witness.format == schema::FORMAT);
         let boot = OnceCell::new();
         let open = || -> Result<Connection> {
-            if !path.exists() {
-                if used_before {
-                    return Err(lost(format_args!("'{}' is gone", path.display())));
+            // SQLite would make a new one of either.
+            match std::fs::metadata(path) {
+                Ok(file) if file.len() == 0 && used_before => {
+                    return Err(lost(format_args!("'{}' is empty", path.display())));
                 }
-                prepare_files(path)?;
+                Ok(_) => {}
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io(format_args!("cannot look at '{}'", path.display()), error));
+                }
+                Err(_) if used_before => return Err(lost(format_args!("'{}' is gone", path.display()))),
+                Err(_) => prepare_files(path)?,
             }
             let mut connection = Connection::open(path).map_err(sql)?;
             connection.busy_timeout(PATIENCE).map_err(sql)?;

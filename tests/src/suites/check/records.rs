@@ -16,6 +16,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases![
         k3_a_database_that_is_cut_off,
         k3_a_database_that_is_gone,
+        k3_an_empty_database_is_noticed_although_nobody_knows_how_far_it_had_come,
+        k3_a_number_that_was_given_out_is_not_given_out_again,
         k3_a_log_that_is_cut_off_or_gone,
         k3_a_log_with_other_bytes_in_it,
         k3_a_database_with_other_bytes_in_any_page,
@@ -70,9 +72,15 @@ pub(super) fn assert_brought_back(world: &World<'_>) {
     let (left, _) = checked(fixture, &[]);
     assert_eq!(left.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>(), ["damaged-records"]);
     assert_eq!(files(), before, "looking has changed something");
+    let damaged = ["", "-wal"].map(|suffix| fs::read(database(fixture, suffix)));
     let (left, repaired) = checked(fixture, &["--repair"]);
     assert_eq!(left, []);
     assert_eq!(repaired[0].0, "damaged-records");
+    let aside = || names_in(fixture.root()).into_iter().filter(|name| name.contains(".damaged-"));
+    for bytes in damaged.into_iter().flatten().filter(|bytes| !bytes.is_empty()) {
+        let kept = aside().any(|name| fs::read(fixture.root().join(name)).unwrap() == bytes);
+        assert!(kept, "what was damaged is not there any more: {:?}", aside().collect::<Vec<_>>());
+    }
     fixture.ok(&["run", "--name", "next", "base", "true"]);
     assert!(fixture.record("next").unwrap()["work"].as_u64().unwrap() > greatest, "a number comes twice");
     fixture.ok(&["rm", "--wait", "next"]);
@@ -123,6 +131,32 @@ fn k3_a_database_that_is_gone(fixture: &Fixture) {
         assert_brought_back(&world);
         world = again(fixture);
     }
+}
+
+fn k3_an_empty_database_is_noticed_although_nobody_knows_how_far_it_had_come(fixture: &Fixture) {
+    let world = world(fixture);
+    fold(fixture);
+    cut(&database(fixture, ""), 0);
+    fs::remove_file(fixture.root().join("manifests/newest")).unwrap();
+    assert_every_verb_says_so(fixture);
+    assert_eq!(fs::metadata(database(fixture, "")).unwrap().len(), 0, "a verb has made a new one");
+    assert_brought_back(&world);
+}
+
+fn k3_a_number_that_was_given_out_is_not_given_out_again(fixture: &Fixture) {
+    fixture.image("base");
+    let number = |name: &str| {
+        fixture.ok(&["run", "--name", name, "base", "true"]);
+        fixture.record(name).unwrap()["work"].as_u64().unwrap()
+    };
+    let gone = number("gone");
+    fixture.ok(&["rm", "--wait", "gone"]);
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(database(fixture, suffix)).unwrap();
+    }
+    assert_eq!(checked(fixture, &["--repair"]).0, []);
+    assert!(number("next") > gone, "number {gone} comes twice");
+    fixture.assert_consistent();
 }
 
 fn k3_a_log_that_is_cut_off_or_gone(fixture: &Fixture) {
